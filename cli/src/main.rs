@@ -1,0 +1,2 @@
+//! spanwire
+fn main() {}

@@ -1,0 +1,160 @@
+//! The mesh's own answers, and how a call ended.
+//!
+//! A [`Fault`] is what Spanwire says when it cannot deliver a call; each
+//! protocol's codec says it in that protocol's own language. An [`Outcome`] is
+//! what a call came to, whoever answered. Both sets are closed and have total
+//! label functions, so that no reason can be missing from the metrics.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// Why the mesh answered a call itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reason {
+    /// Nobody provides the service at all: neither the store nor the
+    /// configuration knows it.
+    UnknownService,
+    /// The service exists, but no endpoint has the group and version asked for,
+    /// or rules left none.
+    NoEndpoint,
+    /// A rule denied the call.
+    Denied,
+    /// No connection to any endpoint could be made; the call was never sent.
+    Unreachable,
+    /// The connection broke after the call was sent; whether the provider acted
+    /// on it is unknown.
+    ConnectionLost,
+    /// No answer came within the call's deadline.
+    Timeout,
+    /// Too much is already waiting for the chosen endpoint; the call was not sent.
+    Overloaded,
+    /// The request is over the size limit.
+    TooLarge,
+    /// The request's bytes could not be read.
+    Unreadable,
+    /// This proxy is shutting down and takes no new calls.
+    Draining,
+    /// A rule failed while it was applied.
+    RuleFailed,
+}
+
+impl Reason {
+    /// Every reason, for metrics that must exist before they happen.
+    pub const ALL: [Reason; 11] = [
+        Reason::UnknownService,
+        Reason::NoEndpoint,
+        Reason::Denied,
+        Reason::Unreachable,
+        Reason::ConnectionLost,
+        Reason::Timeout,
+        Reason::Overloaded,
+        Reason::TooLarge,
+        Reason::Unreadable,
+        Reason::Draining,
+        Reason::RuleFailed,
+    ];
+
+    /// The metric label, stable across versions.
+    pub fn label(self) -> &'static str {
+        match self {
+            Reason::UnknownService => "unknown_service",
+            Reason::NoEndpoint => "no_endpoint",
+            Reason::Denied => "denied",
+            Reason::Unreachable => "unreachable",
+            Reason::ConnectionLost => "connection_lost",
+            Reason::Timeout => "timeout",
+            Reason::Overloaded => "overloaded",
+            Reason::TooLarge => "too_large",
+            Reason::Unreadable => "unreadable",
+            Reason::Draining => "draining",
+            Reason::RuleFailed => "rule_failed",
+        }
+    }
+
+    /// Whether the same call, sent again through the same proxy at once, could
+    /// fare better. Decides the form of the answer: a caller's own failover
+    /// must not repeat a call that cannot succeed.
+    pub fn may_pass_on_retry(self) -> bool {
+        match self {
+            Reason::ConnectionLost | Reason::Timeout | Reason::Overloaded | Reason::Draining => {
+                true
+            }
+            Reason::UnknownService
+            | Reason::NoEndpoint
+            | Reason::Denied
+            | Reason::Unreachable
+            | Reason::TooLarge
+            | Reason::Unreadable
+            | Reason::RuleFailed => false,
+        }
+    }
+
+    /// Whether the call is certain not to have reached a provider.
+    pub fn is_unsent(self) -> bool {
+        !matches!(self, Reason::ConnectionLost | Reason::Timeout)
+    }
+}
+
+/// The mesh's own answer to a call: what happened, why, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The closed reason.
+    pub reason: Reason,
+    /// What happened and why, lowercase, with the values at fault.
+    pub detail: Cow<'static, str>,
+    /// What the reader can do about it.
+    pub hint: Cow<'static, str>,
+}
+
+impl Fault {
+    /// A fault with its explanation and advice.
+    pub fn new(
+        reason: Reason,
+        detail: impl Into<Cow<'static, str>>,
+        hint: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Fault { reason, detail: detail.into(), hint: hint.into() }
+    }
+}
+
+/// The text a caller sees, e.g. `Spanwire [no_endpoint]: …; try: …`.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Spanwire [{}]: {}", self.reason.label(), self.detail)?;
+        if !self.hint.is_empty() {
+            write!(f, "; {}", self.hint)?;
+        }
+        Ok(())
+    }
+}
+
+/// How a call ended, as the endpoint's health and the metrics see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// The provider answered with a value (or null).
+    Success,
+    /// The provider's own code raised an exception: an answer, not a failure.
+    BusinessException,
+    /// The provider's RPC layer refused or failed the call.
+    ProviderError,
+    /// One-way: sent, and nothing more is known.
+    Sent,
+    /// The mesh answered.
+    Fault(Reason),
+    /// The caller went away before the answer came.
+    Cancelled,
+}
+
+impl Outcome {
+    /// The metric label, stable across versions.
+    pub fn label(self) -> &'static str {
+        match self {
+            Outcome::Success => "success",
+            Outcome::BusinessException => "business_exception",
+            Outcome::ProviderError => "provider_error",
+            Outcome::Sent => "sent",
+            Outcome::Fault(reason) => reason.label(),
+            Outcome::Cancelled => "cancelled",
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Bytes to messages and back, for every protocol the mesh speaks, both sides
+//! of a connection.
+//!
+//! This crate knows no rules and opens no socket: it is pure functions over
+//! bytes. Layout, in reading order:
+//!
+//! * [`frame`]: the seam a whole-frame, multiplexed protocol implements.
+//! * [`head`]: what routing and governance may ask of a request.
+//! * [`fault`]: the mesh's own answers, and the outcome of a call.
+//! * [`error`]: what can be wrong with a peer's bytes.
+//! * [`dubbo`]: the Dubbo protocol.
+//! * [`hessian2`]: the serialization most Dubbo and SOFA bodies are written in.
+//! * [`jsonb`]: fastjson2's binary form, Dubbo's other default serialization.
+//! * [`value`]: the neutral, self-describing value that bridges and rules use.
+//!
+//! The forward path that drives these is in the `proxy` crate.
+
+pub mod error;
+pub mod fault;
+pub mod frame;
+pub mod head;
+
+pub use error::DecodeError;
+pub use fault::{Fault, Outcome, Reason};
+pub use frame::{Detect, FrameCodec, Kind, Meta};
+pub use head::{Argument, RequestHead, Target};

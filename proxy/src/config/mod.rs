@@ -1,0 +1,173 @@
+//! The configuration of a proxy, checked: no option that has a default, no
+//! unparsed address. Only these types reach the rest of the code.
+//!
+//! Not here: reading YAML and reporting mistakes, the job of its `parse` module.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// All that `spanwire proxy -c FILE` is told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Worker threads, each with its own listeners, pools and snapshot handle.
+    pub workers: usize,
+    /// Where `/livez`, `/readyz` and `/metrics` are served; `None` for nowhere.
+    pub admin: Option<SocketAddr>,
+    /// etcd endpoints (`http://host:port`); empty for none.
+    pub store: Vec<String>,
+    /// Where the last good view of the store is kept across restarts; `None` to
+    /// keep it in memory only.
+    pub state: Option<PathBuf>,
+    /// The application behind this proxy, where no identity says it.
+    pub application: String,
+    /// This side's labels, as a Dubbo consumer URL's parameters.
+    pub labels: BTreeMap<String, String>,
+    /// Services that need no store.
+    pub services: Vec<StaticService>,
+    /// Rule files and folders, watched for changes.
+    pub rules: Vec<PathBuf>,
+    /// The sockets to open.
+    pub listeners: Vec<Listener>,
+    /// Sizes that bound memory.
+    pub limits: Limits,
+    /// Durations that bound waiting.
+    pub timeouts: Timeouts,
+    /// Where an access log line per call goes; `None` for no access log.
+    pub access_log: Option<AccessLog>,
+}
+
+/// A service whose endpoints are written in the configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StaticService {
+    /// Dubbo interface, Bolt service, gRPC `package.Service` or HTTP host.
+    pub name: String,
+    /// What its endpoints speak.
+    pub protocol: Protocol,
+    /// Where they are.
+    pub endpoints: Vec<StaticEndpoint>,
+}
+
+/// One endpoint of a static service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StaticEndpoint {
+    /// `host:port`.
+    pub address: String,
+    /// Relative weight, 100 by default; 0 takes no calls.
+    pub weight: u32,
+    /// Service group, empty for none.
+    pub group: String,
+    /// Service version, empty for none.
+    pub version: String,
+    /// Parameters as a Dubbo provider URL would carry them.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A wire protocol this build can serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// Dubbo 2.0.2 framing (Java 2.6, 2.7 and 3.x `dubbo://`).
+    Dubbo,
+}
+
+/// One socket to accept calls on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listener {
+    /// Its name in logs and metrics.
+    pub name: String,
+    /// Where it listens.
+    pub bind: SocketAddr,
+    /// Which way its calls go.
+    pub direction: Direction,
+    /// The protocols it accepts, in order of detection; all when none is named.
+    pub protocols: Vec<Protocol>,
+    /// The service to use where a call cannot be read (an unknown
+    /// serialization); `None` to answer with a fault.
+    pub default_service: Option<String>,
+}
+
+/// Which way a listener's calls go.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Direction {
+    /// From the local application to the mesh: calls are routed.
+    Outbound,
+    /// From the mesh to the local application.
+    Inbound {
+        /// Where the application listens (`host:port`).
+        app: String,
+        /// Announces the application's services under this listener's address
+        /// while the application's port answers; `None` leaves that to the
+        /// application.
+        register: Option<Registration>,
+    },
+    /// From anywhere to the mesh: calls are routed.
+    Gateway,
+}
+
+/// What an inbound listener registers for its application.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Registration {
+    /// The address consumers shall connect to (`host:port`).
+    pub advertise: String,
+    /// Provider URLs to register; their host and port are replaced by
+    /// `advertise`.
+    pub urls: Vec<String>,
+}
+
+/// Sizes that bound memory.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limits {
+    /// The largest frame taken from a peer, in bytes.
+    pub frame: u64,
+    /// Bytes waiting to be written to one peer before new calls for it are
+    /// answered `overloaded`.
+    pub buffer: usize,
+    /// Connections accepted per listener and worker.
+    pub connections: usize,
+    /// Calls waiting for an answer per upstream connection.
+    pub pending: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { frame: 64 << 20, buffer: 64 << 20, connections: 65_536, pending: 65_536 }
+    }
+}
+
+/// Durations that bound waiting.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Timeouts {
+    /// A call's deadline where neither the call nor the service's URL says one.
+    pub call: Duration,
+    /// Making one connection to an endpoint.
+    pub connect: Duration,
+    /// Idle time after which a heartbeat is sent; three silent ones close.
+    pub heartbeat: Duration,
+    /// From SIGTERM to closing connections that still have calls in flight.
+    pub drain: Duration,
+    /// How long the first bytes of a connection may take before the listener's
+    /// first protocol is assumed.
+    pub detect: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Timeouts {
+            call: Duration::from_millis(1000),
+            connect: Duration::from_millis(3000),
+            heartbeat: Duration::from_secs(60),
+            drain: Duration::from_secs(30),
+            detect: Duration::from_millis(100),
+        }
+    }
+}
+
+/// Where access log lines go.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AccessLog {
+    /// Standard output, one JSON object a line.
+    Stdout,
+    /// A file, appended to, one JSON object a line.
+    File(PathBuf),
+}

@@ -1,0 +1,3 @@
+//! Sockets, workers, pools and the one forward path.
+
+pub mod config;

@@ -80,7 +80,7 @@ pub struct Listener {
     pub bind: SocketAddr,
     /// Which way its calls go.
     pub direction: Direction,
-    /// The protocols it accepts, in order of detection; all when none is named.
+    /// The protocols it accepts; all this build serves when none is named.
     pub protocols: Vec<Protocol>,
     /// The service to use where a call cannot be read (an unknown
     /// serialization); `None` to answer with a fault.
@@ -146,9 +146,6 @@ pub struct Timeouts {
     pub heartbeat: Duration,
     /// From SIGTERM to closing connections that still have calls in flight.
     pub drain: Duration,
-    /// How long the first bytes of a connection may take before the listener's
-    /// first protocol is assumed.
-    pub detect: Duration,
 }
 
 impl Default for Timeouts {
@@ -158,7 +155,6 @@ impl Default for Timeouts {
             connect: Duration::from_millis(3000),
             heartbeat: Duration::from_secs(60),
             drain: Duration::from_secs(30),
-            detect: Duration::from_millis(100),
         }
     }
 }

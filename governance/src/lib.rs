@@ -1,1 +1,35 @@
-//! governance
+//! What should happen to this call?
+//!
+//! Synchronous and deterministic: no I/O, no clock and no dice of its own. Time
+//! and random numbers are passed in. In reading order:
+//!
+//! * [`endpoint`]: who can answer, read from Dubbo provider URLs.
+//! * [`rules`]: the rule documents in force, each checked before it counts.
+//! * [`service`]: endpoints and rules of one service, compiled into tables.
+//! * [`mod@decide`]: one call, one decision.
+//! * [`document`]: YAML with positions, and findings about it.
+//! * [`explain`]: deciding calls that are written down.
+//!
+//! Not here: where endpoints and rules come from (the `registry` crate) and
+//! sending the call (the `proxy` crate).
+
+pub mod decide;
+pub mod document;
+pub mod endpoint;
+pub mod explain;
+pub mod parameters;
+pub mod rules;
+pub mod service;
+mod set;
+pub mod settings;
+pub mod url;
+
+pub use decide::{Caller, Decision, Dice, Loads, Request, Scratch, decide};
+pub use document::{Finding, Severity};
+pub use endpoint::{Endpoint, EndpointId, EndpointIds};
+pub use parameters::Parameters;
+pub use rules::{Affected, Applied, Compat, Origin, RuleSet};
+pub use service::{Options, Service};
+
+#[cfg(test)]
+mod decide_tests;

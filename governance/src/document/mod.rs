@@ -1,0 +1,5 @@
+//! YAML with positions, and findings about it.
+
+mod finding;
+
+pub use finding::{Finding, Severity};

@@ -1,0 +1,121 @@
+//! The rule documents that are in force, by key.
+//!
+//! A key is a data id as Dubbo writes it: `lab.EchoService::.condition-router`,
+//! `shop.tag-router`. A document that fails its check changes nothing: the last
+//! good one stays in force and the findings are kept.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::document::{Finding, Severity};
+
+/// Whose reading of a rule counts where they differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Compat {
+    /// As documented: traps of the implementations are mended.
+    #[default]
+    Documented,
+    /// Exactly as Dubbo Java 3.3.6 does it, bugs included.
+    Java,
+}
+
+/// Where a document comes from. Of two documents with the same key, the one in
+/// a file counts and not the one in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// A file of the proxy's own.
+    File(PathBuf),
+    /// The store, at a revision.
+    Store {
+        /// The store's revision of the document.
+        revision: i64,
+    },
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::File(path) => write!(f, "{}", path.display()),
+            Origin::Store { revision } => write!(f, "the store at revision {revision}"),
+        }
+    }
+}
+
+/// Which services must be compiled again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Affected {
+    /// None: nothing changed.
+    Nothing,
+    /// The services of these names.
+    Services(Vec<String>),
+    /// Those that this application provides, or any service where the
+    /// application is a caller; see [`Service::is_affected`](crate::Service::is_affected).
+    Application(String),
+    /// Every service.
+    All,
+}
+
+/// What became of a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// All that was found; one error is enough for the document not to count.
+    pub findings: Vec<Finding>,
+    /// Which services must be compiled again.
+    pub affected: Affected,
+}
+
+impl Applied {
+    /// Whether the document (or its removal) is in force.
+    pub fn is_in_force(&self) -> bool {
+        self.findings.iter().all(|finding| finding.severity < Severity::Error)
+    }
+}
+
+/// The rules in force.
+#[derive(Debug, Default)]
+pub struct RuleSet {
+    compat: Compat,
+    findings: BTreeMap<String, Vec<Finding>>,
+}
+
+impl RuleSet {
+    /// Without any rule.
+    pub fn new(compat: Compat) -> Self {
+        RuleSet { compat, ..Self::default() }
+    }
+
+    /// Whose reading counts.
+    pub fn compat(&self) -> Compat {
+        self.compat
+    }
+
+    /// Takes a document that was added or changed, or was removed (`None`).
+    pub fn apply(&mut self, key: &str, text: Option<&str>, origin: Origin) -> Applied {
+        let Some(_) = text else {
+            self.findings.remove(key);
+            return Applied { findings: Vec::new(), affected: Affected::Nothing };
+        };
+        let file = match &origin {
+            Origin::File(path) => path.display().to_string(),
+            Origin::Store { .. } => key.to_owned(),
+        };
+        let findings = vec![Finding {
+            file,
+            line: 0,
+            column: 0,
+            code: "unknown-kind",
+            severity: Severity::Error,
+            message: format!("{key:?} is not the key of a kind of rule that is known"),
+            hint: String::new(),
+        }];
+        self.findings.insert(key.to_owned(), findings.clone());
+        Applied { findings, affected: Affected::Nothing }
+    }
+
+    /// What is known against the documents last seen, by key; only keys with
+    /// findings are listed.
+    pub fn findings(&self) -> impl Iterator<Item = (&str, &[Finding])> {
+        self.findings.iter().map(|(key, findings)| (key.as_str(), findings.as_slice()))
+    }
+}

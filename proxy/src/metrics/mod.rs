@@ -151,6 +151,9 @@ fn render_calls(text: &mut Text, workers: &[Arc<WorkerMetrics>]) {
     }
 }
 
+/// A counter's name, its help text, and where its number is.
+type Row<Cells> = (&'static str, &'static str, fn(&Cells) -> u64);
+
 fn render_worker_cells(text: &mut Text, workers: &[Arc<WorkerMetrics>]) {
     let sum = |read: &dyn Fn(&WorkerCells) -> u64| {
         workers.iter().fold(0u64, |sum, worker| sum.wrapping_add(read(&worker.cells)))
@@ -163,7 +166,7 @@ fn render_worker_cells(text: &mut Text, workers: &[Arc<WorkerMetrics>]) {
         let count = sum(&|cells| cells.faults[reason as usize].get());
         faults.sample(&[("reason", reason.label())], count);
     }
-    let single: [(&'static str, &str, fn(&WorkerCells) -> u64); 4] = [
+    let single: [Row<WorkerCells>; 4] = [
         (
             "spanwire_retries_total",
             "Calls tried on another endpoint, having never been sent.",
@@ -191,7 +194,7 @@ fn render_worker_cells(text: &mut Text, workers: &[Arc<WorkerMetrics>]) {
         let count = sum(&|cells| cells.side(side).open.get()).cast_signed();
         open.sample(&[("side", side.label())], count);
     }
-    let by_side: [(&'static str, &str, fn(&SideCells) -> u64); 8] = [
+    let by_side: [Row<SideCells>; 8] = [
         ("spanwire_connections_opened_total", "Connections accepted or made.", |c| c.opened.get()),
         ("spanwire_received_bytes_total", "Bytes taken from peers' sockets.", |c| c.received.get()),
         ("spanwire_sent_bytes_total", "Bytes given to peers' sockets.", |c| c.sent.get()),

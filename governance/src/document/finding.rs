@@ -46,7 +46,7 @@ pub struct Finding {
     pub hint: String,
 }
 
-/// `error: rules/canary.yaml:14:9: weight 120 is over 100 [code]`, and a line
+/// `error: rules/canary.yaml:14:9: weight 120 is over 100`, and a line
 /// with the hint after an empty one.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -54,7 +54,7 @@ impl fmt::Display for Finding {
         if self.line > 0 {
             write!(f, ":{}:{}", self.line, self.column)?;
         }
-        write!(f, ": {} [{}]", self.message, self.code)?;
+        write!(f, ": {}", self.message)?;
         if !self.hint.is_empty() {
             write!(f, "\n\nhint: {}", self.hint)?;
         }

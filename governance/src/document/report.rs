@@ -1,0 +1,91 @@
+//! The findings about one document, as they are collected.
+
+use super::finding::{Finding, Severity};
+use super::node::Position;
+
+/// Collects the findings about one document.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    file: String,
+    findings: Vec<Finding>,
+}
+
+impl Report {
+    /// No finding yet about a file, or a rule's key.
+    pub fn new(file: impl Into<String>) -> Self {
+        Report { file: file.into(), findings: Vec::new() }
+    }
+
+    /// The document's name.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// Adds a finding that keeps the document from taking effect.
+    pub fn error(
+        &mut self,
+        at: Position,
+        code: &'static str,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        self.add(Severity::Error, at, code, message, hint);
+    }
+
+    /// Adds a finding that the author should know of.
+    pub fn warning(
+        &mut self,
+        at: Position,
+        code: &'static str,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        self.add(Severity::Warning, at, code, message, hint);
+    }
+
+    /// Adds a finding.
+    pub fn add(
+        &mut self,
+        severity: Severity,
+        at: Position,
+        code: &'static str,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        self.findings.push(Finding {
+            file: self.file.clone(),
+            line: at.line,
+            column: at.column,
+            code,
+            severity,
+            message: message.into(),
+            hint: hint.into(),
+        });
+    }
+
+    /// Whether a finding keeps the document from taking effect.
+    pub fn has_errors(&self) -> bool {
+        self.findings.iter().any(|finding| finding.severity == Severity::Error)
+    }
+
+    /// What was found so far, in order of discovery.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// Turns errors with this code into warnings, for readers that are more
+    /// lenient.
+    pub fn soften(&mut self, code: &str) {
+        for finding in &mut self.findings {
+            if finding.code == code && finding.severity == Severity::Error {
+                finding.severity = Severity::Warning;
+            }
+        }
+    }
+
+    /// What was found, by position.
+    pub fn into_findings(mut self) -> Vec<Finding> {
+        self.findings.sort_by_key(|finding| (finding.line, finding.column));
+        self.findings
+    }
+}

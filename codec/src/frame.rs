@@ -42,7 +42,7 @@ pub enum Kind {
     GoAway,
 }
 
-/// A frame's kind and id, read from its fixed header alone.
+/// A frame's kind and id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Meta {
     /// What it is.
@@ -80,11 +80,13 @@ pub trait FrameCodec: Sized + 'static {
     /// When the bytes are not the start of a frame.
     fn frame_len(header: &[u8]) -> Result<u64, DecodeError>;
 
-    /// The kind and id in a frame's fixed header (at least `HEADER_LEN` bytes).
+    /// The kind and id of a whole frame. Only for messages about the connection
+    /// itself does this look beyond the fixed header; given the header alone,
+    /// [`Kind::GoAway`] may be taken for [`Kind::Ping`], all else is right.
     ///
     /// # Errors
     /// When the header contradicts itself.
-    fn meta(header: &[u8]) -> Result<Meta, DecodeError>;
+    fn meta(frame: &[u8]) -> Result<Meta, DecodeError>;
 
     /// A lazily read view of a request frame. Reads nothing yet.
     fn head(frame: &[u8]) -> Self::Head<'_>;

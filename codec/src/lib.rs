@@ -7,7 +7,7 @@
 //! * [`frame`]: the seam a whole-frame, multiplexed protocol implements.
 //! * [`head`]: what routing and governance may ask of a request.
 //! * [`fault`]: the mesh's own answers, and the outcome of a call.
-//! * [`error`]: what can be wrong with a peer's bytes.
+//! * [`input`], [`error`]: bytes from a peer, and what can be wrong with them.
 //! * [`dubbo`]: the Dubbo protocol.
 //! * [`hessian2`]: the serialization most Dubbo and SOFA bodies are written in.
 //! * [`jsonb`]: fastjson2's binary form, Dubbo's other default serialization.
@@ -15,10 +15,14 @@
 //!
 //! The forward path that drives these is in the `proxy` crate.
 
+pub mod dubbo;
 pub mod error;
 pub mod fault;
 pub mod frame;
 pub mod head;
+pub mod hessian2;
+pub mod input;
+pub mod jsonb;
 
 pub use error::DecodeError;
 pub use fault::{Fault, Outcome, Reason};

@@ -1,0 +1,193 @@
+//! A value as far as routing looks into it: a scalar, or the name of its class.
+
+use std::borrow::Cow;
+
+use crate::error::DecodeError;
+use crate::head::Argument;
+use crate::input::Input;
+use crate::{hessian2, jsonb};
+
+/// A string where it stands in a body.
+#[derive(Debug, Clone, Copy)]
+pub enum Text<'a> {
+    /// In a hessian2 body.
+    Hessian2(hessian2::Text<'a>),
+    /// In a fastjson2 body.
+    Jsonb(jsonb::Text<'a>),
+}
+
+impl<'a> Text<'a> {
+    /// The string, borrowed where its bytes are UTF-8 in one piece.
+    pub fn to_str(&self) -> Cow<'a, str> {
+        match self {
+            Text::Hessian2(text) => text.to_str(),
+            Text::Jsonb(text) => text.to_str(),
+        }
+    }
+
+    /// Whether this is `ascii`; decided on the bytes where that is possible.
+    #[inline]
+    pub fn is(&self, ascii: &str) -> bool {
+        match self {
+            Text::Hessian2(text) => match text.raw() {
+                Some(raw) => raw == ascii.as_bytes(),
+                None => text.to_str() == ascii,
+            },
+            Text::Jsonb(text) => text.is(ascii),
+        }
+    }
+
+    /// Whether this starts with `ascii`.
+    #[inline]
+    pub fn starts_with(&self, ascii: &str) -> bool {
+        match self {
+            Text::Hessian2(text) => match text.raw() {
+                Some(raw) => raw.starts_with(ascii.as_bytes()),
+                None => text.to_str().starts_with(ascii),
+            },
+            Text::Jsonb(text) => text.to_str().starts_with(ascii),
+        }
+    }
+}
+
+/// A value as far as routing looks into it.
+#[derive(Debug, Clone, Copy)]
+pub enum Leaf<'a> {
+    /// Null.
+    Null,
+    /// A boolean.
+    Bool(bool),
+    /// An integer of any width.
+    Int(i64),
+    /// A float or double.
+    Double(f64),
+    /// A Java `char`, where it is not written as a string: a UTF-16 unit.
+    Char(u16),
+    /// A string.
+    Text(Text<'a>),
+    /// Anything else, with its class where the bytes name one.
+    Other(Option<Text<'a>>),
+}
+
+impl<'a> Leaf<'a> {
+    /// The value as Java's `String.valueOf` gives it; `None` for null and for
+    /// what is no scalar, whose text only its Java class knows.
+    pub fn to_text(&self) -> Option<Cow<'a, str>> {
+        Some(match self {
+            Leaf::Null | Leaf::Other(_) => return None,
+            Leaf::Bool(true) => Cow::Borrowed("true"),
+            Leaf::Bool(false) => Cow::Borrowed("false"),
+            Leaf::Int(int) => Cow::Owned(int.to_string()),
+            Leaf::Double(double) => Cow::Owned(java_double(*double)),
+            Leaf::Char(unit) => Cow::Owned(String::from_utf16_lossy(&[*unit])),
+            Leaf::Text(text) => text.to_str(),
+        })
+    }
+
+    /// The value as a whole number, from an integer or its decimal text.
+    pub fn to_int(&self) -> Option<i64> {
+        match self {
+            Leaf::Int(int) => Some(*int),
+            Leaf::Text(text) => text.to_str().parse().ok(),
+            _ => None,
+        }
+    }
+
+    /// Reads, or steps over, the value at `input`.
+    #[inline]
+    pub(super) fn hessian2(
+        input: &mut Input<'a>,
+        skip: &mut hessian2::Skip,
+    ) -> Result<Leaf<'a>, DecodeError> {
+        let what = "value";
+        let offset = input.at();
+        Ok(match input.peek() {
+            Some(0x00..=0x1f | 0x30..=0x33 | b'R' | b'S' | b'N') => {
+                match hessian2::scalar::string(input, what)? {
+                    Some(text) => Leaf::Text(Text::Hessian2(text)),
+                    None => Leaf::Null,
+                }
+            }
+            Some(0x80..=0xd7 | b'I') => Leaf::Int(hessian2::scalar::int(input, what)?.into()),
+            Some(0x38..=0x3f | 0xd8..=0xff | b'L' | 0x59) => {
+                Leaf::Int(hessian2::scalar::long(input, what)?)
+            }
+            Some(tag @ (b'T' | b'F')) => {
+                input.byte(what)?;
+                Leaf::Bool(tag == b'T')
+            }
+            Some(b'D' | 0x5b..=0x5f) => Leaf::Double(hessian2::scalar::double(input, what)?),
+            Some(_) => Leaf::Other(skip.class_of(input)?.map(Text::Hessian2)),
+            None => return Err(DecodeError::Truncated { what, offset }),
+        })
+    }
+
+    /// Reads, or steps over, the value at `input`.
+    pub(super) fn jsonb(
+        input: &mut Input<'a>,
+        skip: &mut jsonb::Skip<'a>,
+    ) -> Result<Leaf<'a>, DecodeError> {
+        let what = "value";
+        let offset = input.at();
+        Ok(match input.peek() {
+            Some(0x49..=0x7e | 0xaf) => match jsonb::scalar::string(input, what)? {
+                Some(text) => Leaf::Text(Text::Jsonb(text)),
+                None => Leaf::Null,
+            },
+            Some(0x00..=0x48 | 0xbc..=0xff) => Leaf::Int(jsonb::scalar::integer(input, what)?),
+            Some(0xb0) => input.byte(what).map(|_| Leaf::Bool(false))?,
+            Some(0xb1) => input.byte(what).map(|_| Leaf::Bool(true))?,
+            Some(0xb2..=0xb7) => Leaf::Double(jsonb::scalar::double(input, what)?),
+            Some(0x90) => {
+                input.byte(what)?;
+                Leaf::Char(jsonb::scalar::integer(input, what)? as u16)
+            }
+            Some(0x92) => {
+                let mut named = *input;
+                skip.clone().value(input)?;
+                named.byte(what)?;
+                Leaf::Other(Some(Text::Jsonb(skip.type_name(&mut named)?)))
+            }
+            Some(_) => {
+                skip.value(input)?;
+                Leaf::Other(None)
+            }
+            None => return Err(DecodeError::Truncated { what, offset }),
+        })
+    }
+}
+
+impl<'a> From<Leaf<'a>> for Argument<'a> {
+    fn from(leaf: Leaf<'a>) -> Self {
+        match leaf {
+            Leaf::Null => Argument::Null,
+            Leaf::Bool(bool) => Argument::Bool(bool),
+            Leaf::Int(int) => Argument::Int(int),
+            Leaf::Double(double) => Argument::Double(double),
+            Leaf::Char(unit) => Argument::Text(String::from_utf16_lossy(&[unit]).into()),
+            Leaf::Text(text) => Argument::Text(text.to_str()),
+            Leaf::Other(class) => {
+                Argument::Other(class.map_or(Cow::Borrowed(""), |text| text.to_str()))
+            }
+        }
+    }
+}
+
+/// `Double.toString`: scientific below 10^-3 and from 10^7, always with a
+/// fraction.
+fn java_double(double: f64) -> String {
+    let size = double.abs();
+    if double.is_nan() {
+        "NaN".to_owned()
+    } else if double.is_infinite() {
+        if double > 0.0 { "Infinity" } else { "-Infinity" }.to_owned()
+    } else if size == 0.0 || (1e-3..1e7).contains(&size) {
+        format!("{double:?}")
+    } else {
+        let text = format!("{double:E}");
+        match text.split_once('E') {
+            Some((digits, exponent)) if !digits.contains('.') => format!("{digits}.0E{exponent}"),
+            _ => text,
+        }
+    }
+}

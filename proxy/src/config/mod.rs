@@ -1,12 +1,24 @@
 //! The configuration of a proxy, checked: no option that has a default, no
 //! unparsed address. Only these types reach the rest of the code.
 //!
-//! Not here: reading YAML and reporting mistakes, the job of its `parse` module.
+//! [`load`] and [`parse`] make one from YAML, or report every mistake in it at
+//! once; [`watch()`] follows a file. Each key, with its unit and default, is in
+//! `docs/configuration.md`, which a test holds against the reader.
+
+mod listener;
+mod parse;
+mod quantity;
+mod service;
+mod value;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use parse::{load, parse};
+pub use watch::{needs_restart, watch};
 
 /// All that `spanwire proxy -c FILE` is told.
 #[derive(Debug, Clone, PartialEq)]
@@ -167,3 +179,8 @@ pub enum AccessLog {
     /// A file, appended to, one JSON object a line.
     File(PathBuf),
 }
+
+#[cfg(test)]
+mod documentation_tests;
+#[cfg(test)]
+mod tests;

@@ -23,8 +23,10 @@ pub mod head;
 pub mod hessian2;
 pub mod input;
 pub mod jsonb;
+pub mod value;
 
 pub use error::DecodeError;
 pub use fault::{Fault, Outcome, Reason};
 pub use frame::{Detect, FrameCodec, Kind, Meta};
 pub use head::{Argument, RequestHead, Target};
+pub use value::Value;

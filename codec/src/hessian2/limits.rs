@@ -37,6 +37,50 @@ impl Limits {
     }
 }
 
+/// What is left of the limits while one message is read.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    pub(crate) limits: Limits,
+    depth: usize,
+    values: usize,
+    text_bytes: usize,
+}
+
+impl Budget {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Budget { limits, depth: 0, values: 0, text_bytes: 0 }
+    }
+
+    /// One more value.
+    pub(crate) fn value(&mut self) -> Result<(), DecodeError> {
+        self.values += 1;
+        Limits::check("number of values", self.values, self.limits.values)
+    }
+
+    /// Room for `count` more values, before it is taken. They are counted when
+    /// they are read.
+    pub(crate) fn reserve(&self, count: usize) -> Result<(), DecodeError> {
+        Limits::check("number of values", self.values.saturating_add(count), self.limits.values)
+    }
+
+    /// One more level of nesting.
+    pub(crate) fn enter(&mut self) -> Result<(), DecodeError> {
+        self.depth += 1;
+        Limits::check("nesting", self.depth, self.limits.depth)
+    }
+
+    /// Back out of a level.
+    pub(crate) fn leave(&mut self) {
+        self.depth -= 1;
+    }
+
+    /// `length` more bytes of text, before they are copied.
+    pub(crate) fn text(&mut self, length: usize) -> Result<(), DecodeError> {
+        self.text_bytes = self.text_bytes.saturating_add(length);
+        Limits::check("text", self.text_bytes, self.limits.text_bytes)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Limits::DEFAULT

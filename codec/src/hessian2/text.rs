@@ -39,6 +39,12 @@ impl<'a> Text<'a> {
         }
     }
 
+    /// The bytes it takes in the message, without its first chunk's header.
+    /// Decoded it takes no more than half as many again.
+    pub fn encoded_len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The string, borrowed when it stands in one piece and holds no
     /// surrogates. A surrogate without its partner, which Java allows and UTF-8
     /// does not, becomes U+FFFD.

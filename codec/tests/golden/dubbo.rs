@@ -1,5 +1,4 @@
 //! Frames of real Java Dubbo, and what the Java library reads in them.
-#![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
 
@@ -8,30 +7,20 @@ use codec::dubbo::{Dubbo, Header};
 use codec::{Argument, FrameCodec, Kind, Outcome, RequestHead};
 use serde_json::Value as Json;
 
+use crate::vectors::dubbo_frames;
+
 struct Vector {
     name: String,
     frame: Vec<u8>,
     decoded: Json,
 }
 
-fn hex(text: &str) -> Vec<u8> {
-    (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap()).collect()
-}
-
-fn vectors() -> Vec<Vector> {
-    let vectors: Vec<Vector> = include_str!("../testdata/dubbo_frames.jsonl")
-        .lines()
-        .map(|line| {
-            let json: Json = serde_json::from_str(line).unwrap();
-            Vector {
-                name: json["name"].as_str().unwrap().to_owned(),
-                frame: hex(json["hex"].as_str().unwrap()),
-                decoded: json["decoded"].clone(),
-            }
-        })
-        .collect();
-    assert_eq!(vectors.len(), 672);
-    vectors
+fn vectors() -> impl Iterator<Item = Vector> {
+    dubbo_frames().into_iter().map(|vector| Vector {
+        name: vector.name,
+        frame: vector.bytes,
+        decoded: vector.json["decoded"].clone(),
+    })
 }
 
 #[test]

@@ -1,0 +1,62 @@
+//! Base64 text of binaries (RFC 4648, section 4, with padding).
+
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+pub(super) fn encode(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let byte = |index: usize| u32::from(group.get(index).copied().unwrap_or_default());
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for position in 0..4 {
+            let letter = ALPHABET[(bits >> (18 - 6 * position) & 0x3f) as usize];
+            text.push(if position > group.len() { '=' } else { char::from(letter) });
+        }
+    }
+    text
+}
+
+pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
+    if !text.len().is_multiple_of(4) {
+        return None;
+    }
+    let data = text.trim_end_matches('=');
+    if text.len() - data.len() > 2 {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(data.len() * 3 / 4);
+    for group in data.as_bytes().chunks(4) {
+        let mut bits = 0_u32;
+        for position in 0..4 {
+            let sextet = match group.get(position) {
+                Some(letter) => ALPHABET.iter().position(|known| known == letter)?,
+                None => 0,
+            };
+            bits = bits << 6 | sextet as u32;
+        }
+        let [_, decoded @ ..] = bits.to_be_bytes();
+        bytes.extend_from_slice(decoded.get(..group.len().saturating_sub(1))?);
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn rfc_4648_section_10() {
+        let vectors = [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+            ("foobar", "Zm9vYmFy"),
+        ];
+        for (plain, encoded) in vectors {
+            assert_eq!(super::encode(plain.as_bytes()), encoded);
+            assert_eq!(super::decode(encoded).as_deref(), Some(plain.as_bytes()));
+        }
+        assert_eq!(super::decode("Zg="), None);
+        assert_eq!(super::decode("Z==="), None);
+        assert_eq!(super::decode("Z*=="), None);
+    }
+}

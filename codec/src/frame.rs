@@ -94,6 +94,14 @@ pub trait FrameCodec: Sized + 'static {
     /// What [`FrameCodec::reply`] needs, from a request's fixed header.
     fn origin(header: &[u8]) -> Self::Origin;
 
+    /// The caller's id, which an answer must carry.
+    fn id_of(origin: Self::Origin) -> u64;
+
+    /// Whether the provider may call back over the connection that this request
+    /// goes out by, so that it must be one that serves this caller alone
+    /// (Dubbo: callback arguments).
+    fn binds(head: &Self::Head<'_>) -> bool;
+
     /// Writes `id` into the first `HEADER_LEN` bytes of a frame that the caller
     /// owns alone. Every other byte stays.
     fn set_id(header: &mut [u8], id: u64);

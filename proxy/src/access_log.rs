@@ -46,11 +46,6 @@ pub struct Entry<'a> {
     pub service: &'a str,
     /// Method name; empty where it could not be read.
     pub method: &'a str,
-    /// Service version, empty for none.
-    pub version: &'a str,
-    /// Service group; absent where nothing asked for it (reading it costs).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub group: Option<&'a str>,
     /// The endpoint that the call was sent to; absent where it was not sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<&'a str>,
@@ -275,8 +270,6 @@ mod tests {
             protocol: "dubbo",
             service: "lab.\"Echo\"\n",
             method: "echo",
-            version: "",
-            group: None,
             endpoint: Some("10.0.0.1:20880"),
             outcome: Outcome::Fault(Reason::Timeout),
             duration_us: 1_000_123,
@@ -287,7 +280,7 @@ mod tests {
 
     const LINE: &str = concat!(
         r#"{"time":"2024-02-29T12:34:56.007Z","listener":"out","caller":"127.0.0.1:4711","#,
-        r#""protocol":"dubbo","service":"lab.\"Echo\"\n","method":"echo","version":"","#,
+        r#""protocol":"dubbo","service":"lab.\"Echo\"\n","method":"echo","#,
         r#""endpoint":"10.0.0.1:20880","outcome":"timeout","duration_us":1000123,"#,
         r#""bytes_in":300,"bytes_out":0}"#,
         "\n"
@@ -332,11 +325,11 @@ mod tests {
         let (metrics, log) = open(&path);
         let (mut one, mut two) = (log.worker(), log.worker());
         one.write(&entry());
-        two.write(&Entry { group: Some("g1"), ..entry() });
+        two.write(&Entry { endpoint: None, ..entry() });
         drop(log);
         let text = std::fs::read_to_string(&path).unwrap();
-        let with_group = LINE.replace("\"endpoint\"", "\"group\":\"g1\",\"endpoint\"");
-        assert_eq!(text, format!("{LINE}{with_group}"));
+        let unsent = LINE.replace("\"endpoint\":\"10.0.0.1:20880\",", "");
+        assert_eq!(text, format!("{LINE}{unsent}"));
         let text = metrics.render();
         assert!(text.contains("spanwire_access_log_lines_total{result=\"written\"} 2\n"), "{text}");
     }

@@ -1,6 +1,37 @@
-//! Sockets, workers, pools and the one forward path.
+//! Sockets, workers, pools, and the one forward path.
+//!
+//! Two sides that share only immutable snapshots and counters. The *control*
+//! side watches the registry and the configuration and publishes; each *worker*
+//! is one thread with its own listeners, connections and memory. In reading
+//! order:
+//!
+//! * [`config`]: what a proxy is told.
+//! * [`server`]: starts both sides and shuts them down.
+//! * [`control`]: builds the snapshots that workers route by.
+//! * [`worker_thread`], [`worker`], [`listener`]: one worker and how calls come in.
+//! * [`forward`]: the way of a call, in eight steps; [`route`] is its first
+//!   three, [`observe`] its seventh, [`callback`] its other direction.
+//! * [`framed`]: connections of whole-frame, multiplexed protocols.
+//! * [`health`], [`methods`], [`snapshot`]: what a worker looks up on the way.
+//! * [`metrics`], [`access_log`], [`admin`]: what people and machines see.
+//!
+//! Not here: what bytes mean (`codec`), what should happen to a call
+//! (`governance`), where services and rules come from (`registry`).
 
 pub mod access_log;
 pub mod admin;
+mod callback;
 pub mod config;
+mod control;
+mod forward;
+mod framed;
+mod health;
+mod listener;
+mod methods;
 pub mod metrics;
+mod observe;
+mod route;
+pub mod server;
+mod snapshot;
+mod worker;
+mod worker_thread;

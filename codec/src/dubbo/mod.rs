@@ -96,6 +96,15 @@ impl FrameCodec for Dubbo {
         Origin::of(header)
     }
 
+    fn id_of(origin: Origin) -> u64 {
+        origin.id
+    }
+
+    fn binds(head: &RequestHead<'_>) -> bool {
+        // Of a call that cannot be read nobody can say; it is passed on as it is.
+        head.has_callback().unwrap_or(false)
+    }
+
     fn set_id(header: &mut [u8], id: u64) {
         if let Some(field) = header.get_mut(4..12) {
             field.copy_from_slice(&id.to_be_bytes());

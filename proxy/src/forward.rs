@@ -1,0 +1,345 @@
+//! The way of a call, in eight steps, for every whole-frame protocol:
+//!
+//! 1. admit, 2. route, 3. pick (all three in [`route::choose`], which knows no
+//!    protocol), 4. connect or reuse, 5. send: [`request`];
+//! 6. again, where it was never sent: [`resend`];
+//! 7. observe, 8. answer: [`answer`] and [`fail`].
+//!
+//! A call is not a future: between steps 5 and 7 it is a slot in the upstream
+//! connection's table, so that a call on its way allocates nothing.
+//!
+//! Not here: bytes and sockets (see [`crate::framed`]), calls that a provider
+//! makes back to its caller (see [`crate::callback`]), and every decision (see
+//! the `governance` crate).
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use bytes::BytesMut;
+use codec::{Fault, FrameCodec, Kind, Outcome, Reason, RequestHead};
+use governance::EndpointId;
+
+use crate::framed::{Call, Engine, Link, State};
+use crate::listener::ListenerContext;
+use crate::observe::{Ended, observe};
+use crate::route::{self, Ask, Refusal, Tried};
+
+/// A frame's bytes: where they were read, or in a buffer of their own.
+pub(crate) enum Frame<'a> {
+    Borrowed(&'a [u8]),
+    Owned(BytesMut),
+}
+
+impl Frame<'_> {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Frame::Borrowed(bytes) => bytes,
+            Frame::Owned(bytes) => bytes,
+        }
+    }
+
+    pub(crate) fn into_owned(self) -> BytesMut {
+        match self {
+            Frame::Borrowed(bytes) => BytesMut::from(bytes),
+            Frame::Owned(bytes) => bytes,
+        }
+    }
+}
+
+/// A request that wants to go somewhere.
+pub(crate) struct Arrival<'a, C: FrameCodec> {
+    pub(crate) from: &'a Rc<Link<C>>,
+    pub(crate) listener: &'a Rc<ListenerContext>,
+    pub(crate) frame: Frame<'a>,
+    pub(crate) one_way: bool,
+    /// What an answer must carry back.
+    pub(crate) origin: C::Origin,
+    /// When it arrived.
+    pub(crate) started: Instant,
+    /// Endpoints that did not work out.
+    pub(crate) tried: Tried,
+}
+
+/// Steps 1 to 5: a request goes out, is put aside until its service is known,
+/// or is answered with a fault.
+pub(crate) fn request<C: FrameCodec>(
+    engine: &Rc<Engine<C>>,
+    arrival: Arrival<'_, C>,
+    now: Instant,
+) {
+    let Arrival { from, listener, frame, one_way, origin, started, tried } = arrival;
+    let worker = &engine.worker;
+    let answerable = (!one_way).then_some(origin);
+    let request_bytes = frame.bytes().len() as u32;
+    let head = C::head(frame.bytes());
+
+    // 1 admit, 2 route, 3 pick
+    let ask = Ask {
+        protocol: C::NAME,
+        listener,
+        head: &head,
+        caller: from.peer_host(),
+        started,
+        now,
+        tried,
+    };
+    let route = match route::choose(worker, ask) {
+        Ok(route) => route,
+        Err(Refusal::Fault(fault)) => {
+            return refuse(engine, from, listener, &head, answerable, &fault, started);
+        }
+        Err(Refusal::Unlisted) => {
+            let deadline = started + head.timeout().unwrap_or(worker.timeouts.call);
+            drop(head);
+            let frame = frame.into_owned();
+            let from = from.clone();
+            return engine.park(Parked { from, frame, one_way, origin, started, deadline });
+        }
+    };
+    let binds = C::binds(&head);
+    drop(head);
+
+    // 4 connect or reuse
+    let to = engine.upstream(&route, binds.then_some(from), now);
+
+    // 5 send
+    let ended = |outcome| Ended {
+        from,
+        method: &route.method,
+        endpoint: Some(&to.peer),
+        outcome,
+        started,
+        now,
+        request_bytes,
+        response_bytes: 0,
+    };
+    if to.waiting() > 0 && to.waiting() + request_bytes as usize > worker.limits.buffer {
+        let fault = overloaded(&to.peer, format!("{} bytes wait to be written", to.waiting()));
+        observe(worker, ended(Outcome::Fault(fault.reason)));
+        return engine.reply(from, answerable, &fault);
+    }
+    let id = if one_way {
+        observe(worker, ended(Outcome::Sent));
+        engine.one_way_id(listener)
+    } else {
+        let call = Call {
+            from: from.clone(),
+            origin,
+            method: route.method.clone(),
+            hop: Some(route.hop.clone()),
+            started,
+            request_bytes,
+        };
+        let limit = worker.limits.pending;
+        let Ok(id) = to.pending.borrow_mut().insert::<C>(call, route.deadline, limit) else {
+            let fault = overloaded(&to.peer, format!("{limit} calls wait for its answers"));
+            observe(worker, ended(Outcome::Fault(fault.reason)));
+            return engine.reply(from, answerable, &fault);
+        };
+        from.unanswered.set(from.unanswered.get() + 1);
+        worker.health.sent(route.hop.endpoint);
+        worker.metrics.call_started();
+        engine.expire_at(route.deadline);
+        id
+    };
+    engine.send(&to, frame, id);
+}
+
+/// Step 6: a connection failed; a request of which not one byte left goes
+/// another way. The caller does not notice.
+pub(crate) fn resend<C: FrameCodec>(
+    engine: &Rc<Engine<C>>,
+    failed: &Link<C>,
+    frame: BytesMut,
+    avoid: Option<EndpointId>,
+    now: Instant,
+) {
+    let Ok(meta) = C::meta(&frame) else { return };
+    let Kind::Request { one_way } = meta.kind else { return };
+    let (from, origin, started, mut tried) = if one_way {
+        let Some(listener) = engine.listener_of(meta.id) else { return };
+        (engine.nobody(&listener, now), C::origin(&frame), now, Tried::new())
+    } else {
+        let Some(call) = take(engine, failed, meta.id, now) else { return };
+        let tried = call.hop.map(|hop| hop.tried).unwrap_or_default();
+        (call.from, call.origin, call.started, tried)
+    };
+    tried.extend(avoid);
+    let Some(listener) = from.listener() else { return };
+    engine.worker.metrics.retried();
+    let frame = Frame::Owned(frame);
+    let arrival = Arrival { from: &from, listener, frame, one_way, origin, started, tried };
+    request(engine, arrival, now);
+}
+
+/// Steps 7 and 8 for an answer that came.
+pub(crate) fn answer<C: FrameCodec>(
+    engine: &Rc<Engine<C>>,
+    upstream: &Link<C>,
+    id: u64,
+    frame: Frame<'_>,
+    now: Instant,
+) {
+    let worker = &engine.worker;
+    let Some(call) = upstream.pending.borrow_mut().take::<C>(id) else {
+        worker.metrics.late_answer();
+        return;
+    };
+
+    // 7 observe
+    let gone = call.from.is_closed();
+    settle(engine, &call, Some(now - call.started), now);
+    observe(
+        worker,
+        Ended {
+            from: &call.from,
+            method: &call.method,
+            endpoint: Some(&upstream.peer),
+            outcome: if gone { Outcome::Cancelled } else { C::outcome(frame.bytes()) },
+            started: call.started,
+            now,
+            request_bytes: call.request_bytes,
+            response_bytes: frame.bytes().len() as u32,
+        },
+    );
+
+    // 8 answer
+    if !gone {
+        engine.send(&call.from, frame, C::id_of(call.origin));
+        if call.from.waiting() > worker.limits.buffer {
+            tracing::warn!(peer = call.from.peer, "leaves its answers unread; disconnected");
+            engine.close(&call.from);
+        }
+    }
+}
+
+/// Steps 7 and 8 for a call that gets no answer but the mesh's.
+pub(crate) fn fail<C: FrameCodec>(
+    engine: &Rc<Engine<C>>,
+    upstream: &Link<C>,
+    call: Call<C>,
+    fault: &Fault,
+    now: Instant,
+) {
+    let gone = call.from.is_closed();
+    settle(engine, &call, None, now);
+    observe(
+        &engine.worker,
+        Ended {
+            from: &call.from,
+            method: &call.method,
+            endpoint: Some(&upstream.peer),
+            outcome: if gone { Outcome::Cancelled } else { Outcome::Fault(fault.reason) },
+            started: call.started,
+            now,
+            request_bytes: call.request_bytes,
+            response_bytes: 0,
+        },
+    );
+    tracing::debug!(peer = call.from.peer, service = %call.method.service, %fault, "failed");
+    engine.reply(&call.from, Some(call.origin), fault);
+}
+
+/// Takes a call out of its connection's table, to be sent another way.
+fn take<C: FrameCodec>(
+    engine: &Engine<C>,
+    link: &Link<C>,
+    id: u64,
+    now: Instant,
+) -> Option<Call<C>> {
+    let call = link.pending.borrow_mut().take::<C>(id)?;
+    settle(engine, &call, None, now);
+    Some(call)
+}
+
+/// Counts a call as no longer in flight.
+fn settle<C: FrameCodec>(
+    engine: &Engine<C>,
+    call: &Call<C>,
+    latency: Option<std::time::Duration>,
+    now: Instant,
+) {
+    if let Some(hop) = &call.hop {
+        engine.worker.health.ended(hop.endpoint, latency, now);
+    }
+    engine.worker.metrics.call_ended();
+    call.from.unanswered.set(call.from.unanswered.get().saturating_sub(1));
+    if call.from.state.get() == State::Ending {
+        call.from.wake();
+    }
+}
+
+/// Answers a call that found no route.
+fn refuse<C: FrameCodec>(
+    engine: &Rc<Engine<C>>,
+    from: &Rc<Link<C>>,
+    listener: &ListenerContext,
+    head: &dyn RequestHead,
+    answerable: Option<C::Origin>,
+    fault: &Fault,
+    started: Instant,
+) {
+    let method = route::refused_method(&engine.worker, C::NAME, listener, head, fault.reason);
+    tracing::debug!(peer = from.peer, service = %method.service, %fault, "refused");
+    observe(
+        &engine.worker,
+        Ended {
+            from,
+            method: &method,
+            endpoint: None,
+            outcome: Outcome::Fault(fault.reason),
+            started,
+            now: Instant::now(),
+            request_bytes: 0,
+            response_bytes: 0,
+        },
+    );
+    engine.reply(from, answerable, fault);
+}
+
+fn overloaded(peer: &str, why: String) -> Fault {
+    Fault::new(
+        Reason::Overloaded,
+        format!("{peer} does not keep up: {why}; the call was not sent"),
+        "add providers, or raise `limits` in the proxy's configuration if it only bursts",
+    )
+}
+
+/// A request that waits for its service's endpoints.
+pub(crate) struct Parked<C: FrameCodec> {
+    pub(crate) from: Rc<Link<C>>,
+    pub(crate) frame: BytesMut,
+    pub(crate) one_way: bool,
+    pub(crate) origin: C::Origin,
+    pub(crate) started: Instant,
+    pub(crate) deadline: Instant,
+}
+
+impl<C: FrameCodec> Parked<C> {
+    /// Tries again, now that the snapshot changed.
+    pub(crate) fn retry(self, engine: &Rc<Engine<C>>, now: Instant) {
+        let Some(listener) = self.from.listener() else { return };
+        let arrival = Arrival {
+            from: &self.from,
+            listener,
+            frame: Frame::Owned(self.frame),
+            one_way: self.one_way,
+            origin: self.origin,
+            started: self.started,
+            tried: Tried::new(),
+        };
+        request(engine, arrival, now);
+    }
+
+    /// Its time is up.
+    pub(crate) fn expire(self, engine: &Rc<Engine<C>>) {
+        let Some(listener) = self.from.listener() else { return };
+        let head = C::head(&self.frame);
+        let service = head.target().map(|target| target.service).unwrap_or_default();
+        let trouble = engine.worker.snapshot().1.store_trouble.clone();
+        let trouble = trouble.as_deref().unwrap_or("no answer came within the call's deadline");
+        let fault = route::unknown(service, Some(trouble));
+        let answerable = (!self.one_way).then_some(self.origin);
+        refuse(engine, &self.from, listener, &head, answerable, &fault, self.started);
+    }
+}

@@ -1,0 +1,26 @@
+//! What is remembered of a call while it waits for its answer.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use codec::FrameCodec;
+
+use super::link::Link;
+use crate::methods::Method;
+use crate::route::Hop;
+
+/// A call in flight.
+pub(crate) struct Call<C: FrameCodec> {
+    /// Who asked.
+    pub(crate) from: Rc<Link<C>>,
+    /// What an answer must carry back: the caller's id, serialization…
+    pub(crate) origin: C::Origin,
+    /// What is called, and its counters.
+    pub(crate) method: Rc<Method>,
+    /// Where it was sent; `None` for a provider that calls its caller back.
+    pub(crate) hop: Option<Hop>,
+    /// When the request arrived.
+    pub(crate) started: Instant,
+    /// The request's length, in bytes.
+    pub(crate) request_bytes: u32,
+}

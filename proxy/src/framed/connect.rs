@@ -1,0 +1,193 @@
+//! Connections: those that callers made to us, and those we make to endpoints.
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Instant;
+
+use codec::{Fault, FrameCodec, Kind, Reason};
+use governance::EndpointId;
+use tokio::net::TcpStream;
+
+use super::drive::{End, drive};
+use super::engine::Engine;
+use super::link::{Link, Role, State};
+use crate::forward;
+use crate::listener::ListenerContext;
+use crate::metrics::Side;
+use crate::route::Route;
+
+impl<C: FrameCodec> Engine<C> {
+    /// Serves a caller until its connection ends.
+    pub(crate) async fn serve(
+        self: Rc<Self>,
+        listener: Rc<ListenerContext>,
+        socket: TcpStream,
+        peer: SocketAddr,
+    ) {
+        let now = Instant::now();
+        if let Err(error) = socket.set_nodelay(true) {
+            tracing::debug!(%peer, %error, "the caller is gone already");
+            return;
+        }
+        let (read, write) = socket.into_split();
+        let link = Rc::new(Link::from_caller(self.number(), listener.clone(), peer, now));
+        link.open(write, now);
+        self.links.borrow_mut().insert(link.number, link.clone());
+        listener.connections.set(listener.connections.get() + 1);
+        self.worker.metrics.connection_opened(Side::Downstream);
+
+        let end = drive(&self, &link, read).await;
+        if matches!(end, End::Garbage(_) | End::Eof { mid_frame: true }) {
+            tracing::warn!(peer = link.peer, listener = listener.name, %end, "a caller's connection ended");
+        } else {
+            tracing::debug!(peer = link.peer, listener = listener.name, %end, "a caller's connection ended");
+        }
+
+        self.worker.metrics.connection_closed(Side::Downstream);
+        listener.connections.set(listener.connections.get() - 1);
+        self.forget(&link);
+        for upstream in link.bound.take() {
+            upstream.bound.take();
+            self.close(&upstream);
+        }
+        self.fail_all(&link, Instant::now());
+    }
+
+    /// The connection that a call goes out by: the one that all callers of the
+    /// endpoint share, or one that serves `bound_to` alone.
+    pub(crate) fn upstream(
+        self: &Rc<Self>,
+        route: &Route,
+        bound_to: Option<&Rc<Link<C>>>,
+        now: Instant,
+    ) -> Rc<Link<C>> {
+        if let Some(caller) = bound_to {
+            let existing = caller
+                .bound
+                .borrow()
+                .iter()
+                .find(|link| link.endpoint() == Some(route.hop.endpoint) && !link.is_closed())
+                .cloned();
+            return existing.unwrap_or_else(|| {
+                let link = self.connect(route, now);
+                link.bound.borrow_mut().push(caller.clone());
+                caller.bound.borrow_mut().push(link.clone());
+                link
+            });
+        }
+        let index = route.hop.endpoint.0 as usize;
+        if let Some(Some(link)) = self.upstreams.borrow().get(index)
+            && !link.is_closed()
+        {
+            return link.clone();
+        }
+        let link = self.connect(route, now);
+        let mut upstreams = self.upstreams.borrow_mut();
+        if index >= upstreams.len() {
+            upstreams.resize(index + 1, None);
+        }
+        upstreams[index] = Some(link.clone());
+        link
+    }
+
+    /// Starts to connect. What is appended meanwhile goes out when it succeeds,
+    /// and to another endpoint when it does not.
+    fn connect(self: &Rc<Self>, route: &Route, now: Instant) -> Rc<Link<C>> {
+        let address = route.method.address_of(route.index).unwrap_or_default();
+        let role = Role::Upstream(route.hop.endpoint);
+        let link = Rc::new(Link::new(self.number(), role, address, now));
+        self.links.borrow_mut().insert(link.number, link.clone());
+        tokio::task::spawn_local(self.clone().run_upstream(link.clone(), route.hop.endpoint));
+        link
+    }
+
+    async fn run_upstream(self: Rc<Self>, link: Rc<Link<C>>, endpoint: EndpointId) {
+        let socket = match self.dial(&link.peer).await {
+            Ok(socket) if !link.is_closed() => socket,
+            Ok(_) => return self.lost(&link, None),
+            Err(error) => {
+                let now = Instant::now();
+                let wait_ms = self.worker.health.failed(endpoint, now).as_millis() as u64;
+                tracing::warn!(endpoint = link.peer, %error, wait_ms, "connection failed");
+                self.worker.metrics.connect_failed();
+                return self.lost(&link, Some(endpoint));
+            }
+        };
+        let (read, write) = socket.into_split();
+        link.open(write, Instant::now());
+        self.drop_expired(&link);
+        self.flush_soon(&link);
+        self.worker.health.connected(endpoint);
+        self.worker.metrics.connection_opened(Side::Upstream);
+        tracing::info!(endpoint = link.peer, "connected");
+
+        let end = drive(&self, &link, read).await;
+        tracing::info!(endpoint = link.peer, %end, "disconnected");
+        self.worker.metrics.connection_closed(Side::Upstream);
+        self.worker.health.failed(endpoint, Instant::now());
+        self.lost(&link, None);
+    }
+
+    async fn dial(&self, address: &str) -> io::Result<TcpStream> {
+        let connect =
+            tokio::time::timeout(self.worker.timeouts.connect, TcpStream::connect(address));
+        let socket = connect.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        socket.set_nodelay(true)?;
+        Ok(socket)
+    }
+
+    /// Forgets requests that were given up while the connection was made.
+    fn drop_expired(&self, link: &Link<C>) {
+        for frame in link.take_unsent() {
+            let expired = match C::meta(&frame) {
+                Ok(meta) if meta.kind == (Kind::Request { one_way: false }) => {
+                    !link.pending.borrow().contains::<C>(meta.id)
+                }
+                _ => false,
+            };
+            if !expired {
+                link.push(frame);
+            }
+        }
+    }
+
+    /// A connection to an endpoint is gone: what was never sent goes another
+    /// way, the rest is answered.
+    fn lost(self: &Rc<Self>, link: &Rc<Link<C>>, avoid: Option<EndpointId>) {
+        let now = Instant::now();
+        link.state.set(State::Closed);
+        self.forget(link);
+        for caller in link.bound.take() {
+            caller.bound.borrow_mut().retain(|bound| !Rc::ptr_eq(bound, link));
+        }
+        for frame in link.take_unsent() {
+            forward::resend(self, link, frame, avoid, now);
+        }
+        self.fail_all(link, now);
+    }
+
+    fn fail_all(self: &Rc<Self>, link: &Link<C>, now: Instant) {
+        let calls = link.pending.borrow_mut().take_all();
+        for call in calls {
+            let fault = Fault::new(
+                Reason::ConnectionLost,
+                format!("the connection to {} broke before the answer came", link.peer),
+                "the provider may have acted on the call; repeat it only if that does no harm",
+            );
+            forward::fail(self, link, call, &fault, now);
+        }
+    }
+
+    fn forget(&self, link: &Rc<Link<C>>) {
+        link.state.set(State::Closed);
+        self.links.borrow_mut().remove(&link.number);
+        let Some(endpoint) = link.endpoint() else { return };
+        let mut upstreams = self.upstreams.borrow_mut();
+        if let Some(shared) = upstreams.get_mut(endpoint.0 as usize)
+            && shared.as_ref().is_some_and(|shared| Rc::ptr_eq(shared, link))
+        {
+            *shared = None;
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What one worker knows of each endpoint: is it worth trying, how fast does it
+//! answer. Apart from the routing tables, so that a change of rules or
+//! addresses does not forget it.
+
+use std::cell::RefCell;
+use std::time::{Duration, Instant};
+
+use governance::EndpointId;
+
+/// How fast an old latency loses its weight (peak EWMA, as in Finagle).
+const DECAY: Duration = Duration::from_secs(10);
+/// The first wait after a failed connection.
+const BACKOFF_MIN: Duration = Duration::from_millis(100);
+/// The longest.
+const BACKOFF_MAX: Duration = Duration::from_secs(10);
+
+/// Endpoint states by id.
+#[derive(Debug, Default)]
+pub(crate) struct Health {
+    endpoints: RefCell<Vec<EndpointHealth>>,
+}
+
+#[derive(Debug, Clone)]
+struct EndpointHealth {
+    in_flight: u32,
+    /// Microseconds.
+    latency: f64,
+    observed: Option<Instant>,
+    failures: u32,
+    not_before: Option<Instant>,
+    going_away: bool,
+}
+
+impl EndpointHealth {
+    const UNKNOWN: Self = EndpointHealth {
+        in_flight: 0,
+        latency: 0.0,
+        observed: None,
+        failures: 0,
+        not_before: None,
+        going_away: false,
+    };
+}
+
+impl Health {
+    fn with<R>(&self, id: EndpointId, change: impl FnOnce(&mut EndpointHealth) -> R) -> R {
+        let mut endpoints = self.endpoints.borrow_mut();
+        let index = id.0 as usize;
+        if index >= endpoints.len() {
+            endpoints.resize(index + 1, EndpointHealth::UNKNOWN);
+        }
+        change(&mut endpoints[index])
+    }
+
+    /// A call was sent.
+    pub(crate) fn sent(&self, id: EndpointId) {
+        self.with(id, |health| health.in_flight += 1);
+    }
+
+    /// A call ended; `latency` where the endpoint answered.
+    pub(crate) fn ended(&self, id: EndpointId, latency: Option<Duration>, now: Instant) {
+        self.with(id, |health| {
+            health.in_flight = health.in_flight.saturating_sub(1);
+            let Some(latency) = latency else { return };
+            let latency = latency.as_secs_f64() * 1e6;
+            health.latency = match health.observed {
+                Some(before) if latency < health.latency => {
+                    let age = now.saturating_duration_since(before).as_secs_f64();
+                    let keep = (-age / DECAY.as_secs_f64()).exp();
+                    health.latency * keep + latency * (1.0 - keep)
+                }
+                _ => latency,
+            };
+            health.observed = Some(now);
+        });
+    }
+
+    /// A connection was made.
+    pub(crate) fn connected(&self, id: EndpointId) {
+        self.with(id, |health| {
+            health.failures = 0;
+            health.not_before = None;
+            health.going_away = false;
+        });
+    }
+
+    /// A connection could not be made, or broke. Returns how long the endpoint
+    /// is left alone: twice as long each time, half of it at random, so that
+    /// proxies do not come back all at once.
+    pub(crate) fn failed(&self, id: EndpointId, now: Instant) -> Duration {
+        self.with(id, |health| {
+            let longest = BACKOFF_MIN.saturating_mul(1 << health.failures.min(16)).min(BACKOFF_MAX);
+            let wait = longest.mul_f64(0.5 + fastrand::f64() / 2.0);
+            health.failures = health.failures.saturating_add(1);
+            health.not_before = Some(now + wait);
+            health.going_away = false;
+            wait
+        })
+    }
+
+    /// The endpoint asked for no more calls.
+    pub(crate) fn going_away(&self, id: EndpointId) {
+        self.with(id, |health| health.going_away = true);
+    }
+
+    /// The health as [`governance::decide`] asks for it, at one moment.
+    pub(crate) fn at(&self, now: Instant) -> Loads<'_> {
+        Loads { health: self, now }
+    }
+}
+
+/// [`Health`] at one moment.
+#[derive(Debug)]
+pub(crate) struct Loads<'a> {
+    health: &'a Health,
+    now: Instant,
+}
+
+impl governance::Loads for Loads<'_> {
+    fn is_available(&self, id: EndpointId) -> bool {
+        self.health.endpoints.borrow().get(id.0 as usize).is_none_or(|health| {
+            !health.going_away && health.not_before.is_none_or(|time| time <= self.now)
+        })
+    }
+
+    fn cost(&self, id: EndpointId) -> f64 {
+        self.health
+            .endpoints
+            .borrow()
+            .get(id.0 as usize)
+            .map_or(0.0, |health| health.latency * f64::from(health.in_flight + 1))
+    }
+}

@@ -1,0 +1,104 @@
+//! One worker's memory of the methods that are called through it: counters and
+//! the service's compiled table, found without building a string.
+
+use std::cell::RefCell;
+use std::hash::BuildHasher;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use governance::Service;
+use hashbrown::HashTable;
+
+use crate::listener::ListenerContext;
+use crate::metrics::MethodMetrics;
+
+/// Methods remembered at most. Names come from callers: beyond this the memory
+/// starts afresh.
+const BOUND: usize = 16_384;
+
+/// One method of one service, called through one listener.
+#[derive(Debug)]
+pub(crate) struct Method {
+    listener: u32,
+    pub(crate) listener_name: Box<str>,
+    pub(crate) service: Box<str>,
+    pub(crate) name: Box<str>,
+    pub(crate) metrics: Arc<MethodMetrics>,
+    /// The service's table, and the generation of the snapshot it came from.
+    table: RefCell<(u64, Arc<Service>)>,
+}
+
+impl Method {
+    pub(crate) fn new(
+        listener: &ListenerContext,
+        service: &str,
+        name: &str,
+        metrics: Arc<MethodMetrics>,
+        generation: u64,
+        table: Arc<Service>,
+    ) -> Self {
+        Method {
+            listener: listener.index,
+            listener_name: listener.name.as_str().into(),
+            service: service.into(),
+            name: name.into(),
+            metrics,
+            table: RefCell::new((generation, table)),
+        }
+    }
+
+    /// Asks the table, if it is of this generation.
+    pub(crate) fn with_table<R>(
+        &self,
+        generation: u64,
+        ask: impl FnOnce(&Service) -> R,
+    ) -> Option<R> {
+        let table = self.table.borrow();
+        (table.0 == generation).then(|| ask(&table.1))
+    }
+
+    /// Where the endpoint stands that the last decision chose.
+    pub(crate) fn address_of(&self, endpoint: usize) -> Option<String> {
+        self.table.borrow().1.endpoints().get(endpoint).map(|endpoint| endpoint.address.clone())
+    }
+
+    /// Remembers a newer table.
+    pub(crate) fn set_table(&self, generation: u64, table: Arc<Service>) {
+        *self.table.borrow_mut() = (generation, table);
+    }
+}
+
+/// The memory.
+#[derive(Debug, Default)]
+pub(crate) struct Methods {
+    table: HashTable<Rc<Method>>,
+    // Seeded at random: the keys are a caller's to choose.
+    hasher: foldhash::quality::RandomState,
+}
+
+impl Methods {
+    fn hash(&self, listener: u32, service: &str, name: &str) -> u64 {
+        self.hasher.hash_one((listener, service, name))
+    }
+
+    /// The method, if it was called before.
+    pub(crate) fn get(&self, listener: u32, service: &str, name: &str) -> Option<Rc<Method>> {
+        self.table
+            .find(self.hash(listener, service, name), |method| {
+                method.listener == listener && *method.service == *service && *method.name == *name
+            })
+            .cloned()
+    }
+
+    /// Remembers a method that [`Methods::get`] did not find.
+    pub(crate) fn insert(&mut self, method: Rc<Method>) {
+        if self.table.len() >= BOUND {
+            self.table.clear();
+        }
+        let hash = self.hash(method.listener, &method.service, &method.name);
+        let hasher = &self.hasher;
+        self.table.insert_unique(hash, method, |method| {
+            hasher.hash_one((method.listener, &*method.service, &*method.name))
+        });
+    }
+}

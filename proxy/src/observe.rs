@@ -1,0 +1,48 @@
+//! Step 7 of a call, the same for every protocol: what the metrics and the
+//! access log are told.
+
+use std::net::SocketAddr;
+use std::time::{Instant, SystemTime};
+
+use codec::{FrameCodec, Outcome};
+
+use crate::access_log::Entry;
+use crate::framed::Link;
+use crate::methods::Method;
+use crate::worker::Worker;
+
+/// A call that ended.
+pub(crate) struct Ended<'a, C: FrameCodec> {
+    pub(crate) from: &'a Link<C>,
+    pub(crate) method: &'a Method,
+    pub(crate) endpoint: Option<&'a str>,
+    pub(crate) outcome: Outcome,
+    pub(crate) started: Instant,
+    pub(crate) now: Instant,
+    pub(crate) request_bytes: u32,
+    pub(crate) response_bytes: u32,
+}
+
+/// Counts the call and writes its line.
+pub(crate) fn observe<C: FrameCodec>(worker: &Worker, ended: Ended<'_, C>) {
+    let took_us = ended.now.saturating_duration_since(ended.started).as_micros() as u64;
+    ended.method.metrics.observe(ended.outcome, took_us);
+    if let Outcome::Fault(reason) = ended.outcome {
+        worker.metrics.fault(reason);
+    }
+    let Some(log) = &worker.access_log else { return };
+    let nobody = SocketAddr::from(([0, 0, 0, 0], 0));
+    log.borrow_mut().write(&Entry {
+        time: SystemTime::now(),
+        listener: &ended.method.listener_name,
+        caller: ended.from.address.unwrap_or(nobody),
+        protocol: C::NAME,
+        service: &ended.method.service,
+        method: &ended.method.name,
+        endpoint: ended.endpoint,
+        outcome: ended.outcome,
+        duration_us: took_us,
+        bytes_in: ended.request_bytes.into(),
+        bytes_out: ended.response_bytes.into(),
+    });
+}

@@ -1,0 +1,273 @@
+//! Steps 1 to 3 of a call, the same for every protocol: may it come in, which
+//! service is it for, which endpoint takes it.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use codec::{Fault, Reason, RequestHead};
+use governance::{Caller, EndpointId, Service};
+use smallvec::SmallVec;
+
+use crate::listener::{Destination, ListenerContext};
+use crate::methods::Method;
+use crate::snapshot::Entry;
+use crate::worker::Worker;
+
+/// How long a call to the application may take where nobody says: the caller
+/// has its own, shorter clock, this one only bounds what is remembered of it.
+pub(crate) const APP_TIMEOUT: Duration = Duration::from_secs(300);
+/// Endpoints tried for one call.
+const ATTEMPTS: usize = 5;
+/// The label of a method that cannot be read.
+const UNREADABLE: &str = "unreadable";
+/// The label of a service that nobody provides.
+const UNKNOWN: &str = "unknown";
+/// The generation of a table that no call is routed by.
+const UNROUTED: u64 = u64::MAX;
+
+/// What was decided for one call.
+#[derive(Debug, Clone)]
+pub(crate) struct Route {
+    /// What is called, and its counters.
+    pub(crate) method: Rc<Method>,
+    /// Who takes it.
+    pub(crate) hop: Hop,
+    /// The endpoint's place in the service's table.
+    pub(crate) index: usize,
+    /// When the caller gives up.
+    pub(crate) deadline: Instant,
+}
+
+/// Which endpoint takes a call.
+#[derive(Debug, Clone)]
+pub(crate) struct Hop {
+    pub(crate) endpoint: EndpointId,
+    /// Endpoints that were tried before this one.
+    pub(crate) tried: Tried,
+}
+
+/// Endpoints that did not work out for a call.
+pub(crate) type Tried = SmallVec<[EndpointId; 2]>;
+
+/// Why there is no route.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// The mesh answers.
+    Fault(Fault),
+    /// The service was never asked for before; its endpoints are on their way.
+    Unlisted,
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        Refusal::Fault(fault)
+    }
+}
+
+/// One call that wants a route.
+pub(crate) struct Ask<'a> {
+    pub(crate) protocol: &'static str,
+    pub(crate) listener: &'a ListenerContext,
+    pub(crate) head: &'a dyn RequestHead,
+    /// The caller's IP address.
+    pub(crate) caller: &'a str,
+    /// When the request arrived.
+    pub(crate) started: Instant,
+    pub(crate) now: Instant,
+    pub(crate) tried: Tried,
+}
+
+/// Finds the service and picks an endpoint.
+pub(crate) fn choose(worker: &Worker, ask: Ask<'_>) -> Result<Route, Refusal> {
+    if ask.tried.len() >= ATTEMPTS {
+        return Err(unreachable(ask.tried.len()).into());
+    }
+    let method = method(worker, &ask)?;
+    let snapshot = worker.snapshot();
+    let identity = &snapshot.1.identity;
+    let request = governance::Request {
+        head: ask.head,
+        caller: Caller {
+            address: ask.caller,
+            application: &identity.application,
+            labels: &identity.labels,
+        },
+        tried: &ask.tried,
+        now_ms: worker.unix_ms(ask.now),
+    };
+    let decide = |service: &Service| {
+        let decision = governance::decide(
+            service,
+            &request,
+            &worker.health.at(ask.now),
+            &mut *worker.dice.borrow_mut(),
+            &mut worker.scratch.borrow_mut(),
+        )?;
+        Ok((decision, service.endpoints()[decision.endpoint].id))
+    };
+    let (decision, endpoint) = match method.with_table(generation(&ask, snapshot.0), decide) {
+        Some(decided) => decided.map_err(Refusal::Fault)?,
+        None => return Err(Refusal::Unlisted),
+    };
+    if decision.repeats {
+        return Err(unreachable(ask.tried.len()).into());
+    }
+    let default = match ask.listener.destination {
+        Destination::App(_) => APP_TIMEOUT,
+        Destination::Mesh { .. } => worker.timeouts.call,
+    };
+    Ok(Route {
+        method,
+        hop: Hop { endpoint, tried: ask.tried },
+        index: decision.endpoint,
+        deadline: ask.started + decision.timeout.unwrap_or(default),
+    })
+}
+
+/// The snapshot that a table must come from. An application's table is not from
+/// any: there is only one.
+fn generation(ask: &Ask<'_>, current: u64) -> u64 {
+    match ask.listener.destination {
+        Destination::App(_) => 0,
+        Destination::Mesh { .. } => current,
+    }
+}
+
+/// Finds who is called, with a table of the current snapshot.
+fn method(worker: &Worker, ask: &Ask<'_>) -> Result<Rc<Method>, Refusal> {
+    let (service, name) = target(ask)?;
+    let known = worker.methods.borrow().get(ask.listener.index, service, name);
+    let current = generation(ask, worker.snapshot().0);
+    if let Some(method) = &known
+        && method.with_table(current, |_| ()).is_some()
+    {
+        return Ok(method.clone());
+    }
+    let table = match &ask.listener.destination {
+        Destination::App(table) => table.clone(),
+        Destination::Mesh { .. } => find(worker, service)?,
+    };
+    if let Some(method) = known {
+        method.set_table(current, table);
+        return Ok(method);
+    }
+    let metrics = worker.metrics.method(ask.protocol, &ask.listener.name, service, name);
+    let method = Rc::new(Method::new(ask.listener, service, name, metrics, current, table));
+    worker.methods.borrow_mut().insert(method.clone());
+    Ok(method)
+}
+
+/// What a provider calls when it calls its caller back: counted, not routed.
+pub(crate) fn unrouted_method(
+    worker: &Worker,
+    protocol: &'static str,
+    listener: &ListenerContext,
+    head: &dyn RequestHead,
+) -> Rc<Method> {
+    let (service, name) = match head.target() {
+        Ok(target) => (target.service, target.method),
+        Err(_) => (UNREADABLE, UNREADABLE),
+    };
+    counted(worker, protocol, listener, service, name)
+}
+
+/// What a call that was refused is counted as. A made-up name must not become
+/// a label.
+pub(crate) fn refused_method(
+    worker: &Worker,
+    protocol: &'static str,
+    listener: &ListenerContext,
+    head: &dyn RequestHead,
+    reason: Reason,
+) -> Rc<Method> {
+    match head.target() {
+        Ok(target) if reason != Reason::UnknownService => {
+            counted(worker, protocol, listener, target.service, target.method)
+        }
+        Ok(_) => counted(worker, protocol, listener, UNKNOWN, UNKNOWN),
+        Err(_) => counted(worker, protocol, listener, UNREADABLE, UNREADABLE),
+    }
+}
+
+/// A method to count by, which need not be one that can be routed.
+fn counted(
+    worker: &Worker,
+    protocol: &'static str,
+    listener: &ListenerContext,
+    service: &str,
+    name: &str,
+) -> Rc<Method> {
+    if let Some(method) = worker.methods.borrow().get(listener.index, service, name) {
+        return method;
+    }
+    let metrics = worker.metrics.method(protocol, &listener.name, service, name);
+    let table = worker.no_service.clone();
+    let method = Rc::new(Method::new(listener, service, name, metrics, UNROUTED, table));
+    worker.methods.borrow_mut().insert(method.clone());
+    method
+}
+
+/// The service and method that a call names, or where it goes without a name.
+fn target<'a>(ask: &'a Ask<'_>) -> Result<(&'a str, &'a str), Fault> {
+    let error = match ask.head.target() {
+        Ok(target) => return Ok((target.service, target.method)),
+        Err(error) => error,
+    };
+    match &ask.listener.destination {
+        Destination::App(table) => Ok((table.name(), UNREADABLE)),
+        Destination::Mesh { default_service: Some(service) } => Ok((service, UNREADABLE)),
+        Destination::Mesh { default_service: None } => Err(Fault::new(
+            Reason::Unreadable,
+            format!("this call names no service that can be read: {error}"),
+            "use hessian2 or fastjson2, or give the listener a `default_service`",
+        )),
+    }
+}
+
+/// The current table of a service; asks the store for one it was not asked for
+/// before.
+fn find(worker: &Worker, service: &str) -> Result<Arc<Service>, Refusal> {
+    let snapshot = worker.snapshot();
+    let snapshot = &snapshot.1;
+    match snapshot.services.get(service) {
+        Some(Entry::Ready(table)) if !table.endpoints().is_empty() => Ok(table.clone()),
+        Some(Entry::Ready(_)) => Err(unknown(service, snapshot.store_trouble.as_deref()).into()),
+        Some(Entry::Pending) => Err(Refusal::Unlisted),
+        None if snapshot.has_store && worker.subscriptions.subscribe(service) => {
+            Err(Refusal::Unlisted)
+        }
+        None => Err(Fault::new(
+            Reason::UnknownService,
+            format!("no service named {service} is configured"),
+            "check the interface name; name a `store` or add it under `services`",
+        )
+        .into()),
+    }
+}
+
+/// The fault of a call to a service that has no endpoint at all.
+pub(crate) fn unknown(service: &str, store_trouble: Option<&str>) -> Fault {
+    match store_trouble {
+        None => Fault::new(
+            Reason::UnknownService,
+            format!("nobody provides {service}"),
+            "check the interface name, and that a provider is up and registered in the store",
+        ),
+        Some(trouble) => Fault::new(
+            Reason::UnknownService,
+            format!("no provider of {service} is known, and the store does not answer: {trouble}"),
+            "check the store's address and that it is up; calls go on as soon as it answers",
+        ),
+    }
+}
+
+fn unreachable(tried: usize) -> Fault {
+    Fault::new(
+        Reason::Unreachable,
+        format!(
+            "no connection could be made to any of {tried} endpoint(s) tried; the call was not sent"
+        ),
+        "check that the providers are up and that their registered addresses can be reached from here",
+    )
+}

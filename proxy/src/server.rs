@@ -1,0 +1,233 @@
+//! Starts a proxy and shuts it down.
+//!
+//! The control side runs on the calling thread; each worker on a thread of its
+//! own (see `worker_thread`). SIGTERM drains, SIGINT (or a second signal) stops
+//! at once.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use governance::{Endpoint, EndpointIds, Options, RuleSet, Service};
+use registry::Registry;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::access_log::AccessLog;
+use crate::admin::{self, AdminState, Readiness};
+use crate::config::{Config, Direction, Listener};
+use crate::control::{Control, Subscriptions};
+use crate::metrics::Metrics;
+use crate::worker_thread::{self, Seed, WorkerListener};
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 4096;
+/// How long workers may take to end after they were told to stop.
+const STOP: Duration = Duration::from_secs(2);
+
+/// Why a proxy could not start, or had to stop. For whoever runs it.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A listener's address cannot be used.
+    #[error("listener `{name}` cannot listen on {bind}: {source}")]
+    Bind {
+        /// The listener.
+        name: String,
+        /// Its address.
+        bind: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// An inbound listener's application address cannot be used.
+    #[error("listener `{name}` cannot use `app: {app}`: {source}")]
+    App {
+        /// The listener.
+        name: String,
+        /// Its application.
+        app: String,
+        /// What is wrong with it.
+        source: governance::url::UrlError,
+    },
+    /// The admin address cannot be used.
+    #[error("admin cannot listen on {addr}: {source}")]
+    Admin {
+        /// Its address.
+        addr: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The access log cannot be opened.
+    #[error("the access log cannot be opened: {0}")]
+    AccessLog(#[source] io::Error),
+    /// The registry cannot start.
+    #[error(transparent)]
+    Registry(#[from] registry::StartError),
+    /// A thread or runtime cannot be made, or a signal not be watched.
+    #[error("the system refuses a thread, runtime or signal handler: {0}")]
+    System(#[from] io::Error),
+}
+
+/// What the workers are told of the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    /// Serve.
+    Run,
+    /// Take no new connections, finish what is in flight.
+    Drain,
+    /// End now.
+    Stop,
+}
+
+/// Runs a proxy until it is told to end. `path` is the configuration's file,
+/// which is watched for changes.
+///
+/// # Errors
+/// See [`RunError`]; nothing was served then.
+pub fn run(config: Config, path: Option<PathBuf>) -> Result<(), RunError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(serve(config, path))
+}
+
+async fn serve(config: Config, path: Option<PathBuf>) -> Result<(), RunError> {
+    let _ = path;
+    let metrics = Metrics::new();
+    let readiness = Readiness::starting();
+    let access_log = match &config.access_log {
+        Some(to) => Some(AccessLog::open(to, &metrics).map_err(RunError::AccessLog)?),
+        None => None,
+    };
+    let mut ids = EndpointIds::new();
+    let apps = apps(&config, &mut ids)?;
+    let sockets = (0..config.workers).map(|_| bind_all(&config)).collect::<Result<Vec<_>, _>>()?;
+    let registry = Registry::start(registry::Settings {
+        store: config.store.clone(),
+        state: config.state.clone(),
+        rules: config.rules.clone(),
+        ..registry::Settings::default()
+    })?;
+    let subscriptions = Subscriptions::new(registry.clone());
+    for service in &config.services {
+        subscriptions.subscribe(&service.name);
+    }
+    let mut control = Control::new(&config, ids);
+    let mut view = registry.view();
+    control.update(view.borrow_and_update().clone());
+    if let Some(addr) = config.admin {
+        let state = AdminState { metrics: metrics.clone(), readiness: readiness.clone() };
+        let bound = admin::serve(addr, Arc::new(state))
+            .await
+            .map_err(|source| RunError::Admin { addr, source })?;
+        tracing::info!(address = %bound, "admin pages");
+    }
+
+    let (phase, phases) = watch::channel(Phase::Run);
+    let mut threads = Vec::with_capacity(config.workers);
+    for (number, sockets) in sockets.into_iter().enumerate() {
+        let listeners = (config.listeners.iter().zip(sockets).zip(&apps))
+            .map(|((listener, socket), app)| WorkerListener {
+                name: listener.name.clone(),
+                default_service: listener.default_service.clone(),
+                app: app.clone(),
+                socket,
+            })
+            .collect();
+        let seed = Seed {
+            listeners,
+            limits: config.limits.clone(),
+            timeouts: config.timeouts.clone(),
+            metrics: metrics.worker(),
+            access_log: access_log.as_ref().map(AccessLog::worker),
+            published: control.published(),
+            subscriptions: subscriptions.clone(),
+            phase: phases.clone(),
+        };
+        threads.push(worker_thread::start(number, seed)?);
+    }
+    for listener in &config.listeners {
+        tracing::info!(listener = listener.name, bind = %listener.bind, "listening");
+    }
+    readiness.release("starting");
+
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let drain = loop {
+        tokio::select! {
+            changed = view.changed() => {
+                if changed.is_err() {
+                    tracing::error!("the registry ended; what is known stays in use");
+                    std::future::pending::<()>().await;
+                }
+                let latest = view.borrow_and_update().clone();
+                control.update(latest);
+            }
+            _ = terminate.recv() => break true,
+            _ = interrupt.recv() => break false,
+        }
+    };
+    readiness.hold("draining", "the proxy is shutting down");
+    if drain {
+        tracing::info!(limit_s = config.timeouts.drain.as_secs(), "draining");
+        phase.send_replace(Phase::Drain);
+        tokio::select! {
+            () = ended(&threads) => {}
+            () = tokio::time::sleep(config.timeouts.drain) => {
+                tracing::warn!("calls are still in flight; they are cut");
+            }
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    }
+    phase.send_replace(Phase::Stop);
+    if tokio::time::timeout(STOP, ended(&threads)).await.is_err() {
+        tracing::warn!("a worker does not end");
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn ended(threads: &[JoinHandle<()>]) {
+    while !threads.iter().all(JoinHandle::is_finished) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// The table of each inbound listener's application.
+fn apps(config: &Config, ids: &mut EndpointIds) -> Result<Vec<Option<Arc<Service>>>, RunError> {
+    let table = |listener: &Listener| {
+        let Direction::Inbound { app, .. } = &listener.direction else { return Ok(None) };
+        let endpoint = Endpoint::from_parts("dubbo", "app", app, [], ids).map_err(|source| {
+            RunError::App { name: listener.name.clone(), app: app.clone(), source }
+        })?;
+        let rules = RuleSet::default();
+        let service = Service::compile("app", vec![endpoint], &rules, &Options::default());
+        Ok(Some(Arc::new(service)))
+    };
+    config.listeners.iter().map(table).collect()
+}
+
+/// A socket for each listener, for one worker. The workers' sockets of one
+/// address share it: the kernel spreads connections over them.
+fn bind_all(config: &Config) -> Result<Vec<std::net::TcpListener>, RunError> {
+    let bound = |listener: &Listener| {
+        bind(listener.bind).map_err(|source| RunError::Bind {
+            name: listener.name.clone(),
+            bind: listener.bind,
+            source,
+        })
+    };
+    config.listeners.iter().map(bound).collect()
+}
+
+fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}

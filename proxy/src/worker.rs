@@ -1,0 +1,117 @@
+//! What the connections of one worker thread share, whatever protocol they
+//! speak. Nothing here is `Send`, locked, or handed to another thread.
+
+use std::cell::{Ref, RefCell};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use governance::{Dice, Options, RuleSet, Scratch, Service};
+use tokio::sync::watch;
+
+use crate::access_log::WorkerLog;
+use crate::config::{Limits, Timeouts};
+use crate::control::Subscriptions;
+use crate::health::Health;
+use crate::methods::Methods;
+use crate::metrics::WorkerMetrics;
+use crate::snapshot::{Published, Snapshot};
+
+/// One worker.
+pub(crate) struct Worker {
+    pub(crate) limits: Limits,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) metrics: Arc<WorkerMetrics>,
+    pub(crate) access_log: Option<RefCell<WorkerLog>>,
+    pub(crate) subscriptions: Subscriptions,
+    pub(crate) methods: RefCell<Methods>,
+    pub(crate) health: Health,
+    pub(crate) scratch: RefCell<Scratch>,
+    pub(crate) dice: RefCell<Random>,
+    /// The table of a service that is not routed.
+    pub(crate) no_service: Arc<Service>,
+    published: Arc<Published>,
+    snapshot: RefCell<(u64, Arc<Snapshot>)>,
+    clock: Clock,
+}
+
+impl Worker {
+    pub(crate) fn new(
+        limits: Limits,
+        timeouts: Timeouts,
+        metrics: Arc<WorkerMetrics>,
+        access_log: Option<WorkerLog>,
+        published: Arc<Published>,
+        subscriptions: Subscriptions,
+    ) -> Self {
+        let generation = published.generation();
+        let snapshot = RefCell::new((generation, published.load()));
+        Worker {
+            limits,
+            timeouts,
+            metrics,
+            access_log: access_log.map(RefCell::new),
+            published,
+            snapshot,
+            subscriptions,
+            methods: RefCell::default(),
+            health: Health::default(),
+            scratch: RefCell::default(),
+            dice: RefCell::new(Random(fastrand::Rng::new())),
+            no_service: Arc::new(Service::compile(
+                "",
+                Vec::new(),
+                &RuleSet::default(),
+                &Options::default(),
+            )),
+            clock: Clock::new(),
+        }
+    }
+
+    /// The current snapshot and its number.
+    pub(crate) fn snapshot(&self) -> Ref<'_, (u64, Arc<Snapshot>)> {
+        let generation = self.published.generation();
+        if self.snapshot.borrow().0 != generation {
+            *self.snapshot.borrow_mut() = (generation, self.published.load());
+        }
+        self.snapshot.borrow()
+    }
+
+    /// Tells of every later snapshot.
+    pub(crate) fn snapshot_changes(&self) -> watch::Receiver<u64> {
+        self.published.subscribe()
+    }
+
+    /// `now` in milliseconds since 1970.
+    pub(crate) fn unix_ms(&self, now: Instant) -> u64 {
+        self.clock.unix_ms(now)
+    }
+}
+
+/// The dice that decisions are thrown with.
+#[derive(Debug)]
+pub(crate) struct Random(fastrand::Rng);
+
+impl Dice for Random {
+    fn roll(&mut self) -> f64 {
+        self.0.f64()
+    }
+}
+
+/// Turns the monotonic time that a batch of calls was read at into wall time,
+/// without a system call for each.
+#[derive(Debug)]
+struct Clock {
+    origin: Instant,
+    origin_ms: u64,
+}
+
+impl Clock {
+    fn new() -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Clock { origin: Instant::now(), origin_ms: since.as_millis() as u64 }
+    }
+
+    fn unix_ms(&self, now: Instant) -> u64 {
+        self.origin_ms + now.saturating_duration_since(self.origin).as_millis() as u64
+    }
+}

@@ -1,8 +1,8 @@
 //! Starts a proxy and shuts it down.
 //!
-//! The control side runs on the calling thread; each worker on a thread of its
-//! own (see `worker_thread`). SIGTERM drains, SIGINT (or a second signal) stops
-//! at once.
+//! The control side runs on one thread; each worker on a thread of its own (see
+//! `worker_thread`). [`run`] is a whole process, which SIGTERM drains and SIGINT
+//! (or a second signal) stops at once; [`Proxy`] is one inside another program.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use governance::{Endpoint, EndpointIds, Options, RuleSet, Service};
 use registry::Registry;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::access_log::AccessLog;
 use crate::admin::{self, AdminState, Readiness};
@@ -82,17 +82,134 @@ pub(crate) enum Phase {
     Stop,
 }
 
-/// Runs a proxy until it is told to end. `path` is the configuration's file,
-/// which is watched for changes.
+/// How a proxy is told to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Finish what is in flight.
+    Drain,
+    /// Now.
+    Stop,
+}
+
+/// What is known once a proxy listens.
+#[derive(Debug, Clone)]
+struct Started {
+    listeners: Vec<(String, SocketAddr)>,
+    admin: Option<SocketAddr>,
+    metrics: Arc<Metrics>,
+}
+
+/// Runs a proxy until a signal tells it to end. `path` is the configuration's
+/// file, which is watched for changes.
 ///
 /// # Errors
 /// See [`RunError`]; nothing was served then.
 pub fn run(config: Config, path: Option<PathBuf>) -> Result<(), RunError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(serve(config, path))
+    control_runtime()?.block_on(async {
+        let (end, ends) = mpsc::channel(2);
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        tokio::spawn(async move {
+            loop {
+                let how = tokio::select! {
+                    _ = terminate.recv() => End::Drain,
+                    _ = interrupt.recv() => End::Stop,
+                };
+                if end.send(how).await.is_err() {
+                    return;
+                }
+            }
+        });
+        serve(config, path, ends, |_| ()).await
+    })
 }
 
-async fn serve(config: Config, path: Option<PathBuf>) -> Result<(), RunError> {
+/// A proxy on threads of its own, inside another program. Dropping it stops it.
+#[derive(Debug)]
+pub struct Proxy {
+    started: Started,
+    end: mpsc::Sender<End>,
+    thread: Option<JoinHandle<Result<(), RunError>>>,
+}
+
+impl Proxy {
+    /// Starts a proxy; it listens when this returns.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub fn start(config: Config) -> Result<Proxy, RunError> {
+        let (end, ends) = mpsc::channel(2);
+        let (tell, told) = std::sync::mpsc::channel();
+        let thread = std::thread::Builder::new().name("control".to_owned()).spawn(move || {
+            let started = |started| {
+                // Whoever started it may be gone already.
+                let _ = tell.send(started);
+            };
+            control_runtime()?.block_on(serve(config, None, ends, started))
+        })?;
+        match told.recv() {
+            Ok(started) => Ok(Proxy { started, end, thread: Some(thread) }),
+            Err(_) => Err(join(thread).err().unwrap_or_else(|| {
+                RunError::System(io::Error::other("the control thread ended before it listened"))
+            })),
+        }
+    }
+
+    /// Where a listener listens, by its name; with the port that the system
+    /// chose, where the configuration says port 0.
+    pub fn address(&self, listener: &str) -> Option<SocketAddr> {
+        self.started.listeners.iter().find(|(name, _)| name == listener).map(|(_, at)| *at)
+    }
+
+    /// Where the admin pages are.
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.started.admin
+    }
+
+    /// Its counters.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.started.metrics
+    }
+
+    /// Ends as on SIGTERM, and waits for it.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub fn drain(mut self) -> Result<(), RunError> {
+        self.finish(End::Drain)
+    }
+
+    fn finish(&mut self, how: End) -> Result<(), RunError> {
+        // A proxy that ended by itself takes no message, and its result tells why.
+        let _ = self.end.try_send(how);
+        self.thread.take().map_or(Ok(()), join)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        if let Err(error) = self.finish(End::Stop) {
+            tracing::error!(%error, "the proxy ended badly");
+        }
+    }
+}
+
+fn join(thread: JoinHandle<Result<(), RunError>>) -> Result<(), RunError> {
+    thread
+        .join()
+        .unwrap_or_else(|_| Err(RunError::System(io::Error::other("the control thread panicked"))))
+}
+
+fn control_runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+async fn serve(
+    config: Config,
+    path: Option<PathBuf>,
+    mut ends: mpsc::Receiver<End>,
+    on_start: impl FnOnce(Started),
+) -> Result<(), RunError> {
     let _ = path;
     let metrics = Metrics::new();
     let readiness = Readiness::starting();
@@ -102,7 +219,16 @@ async fn serve(config: Config, path: Option<PathBuf>) -> Result<(), RunError> {
     };
     let mut ids = EndpointIds::new();
     let apps = apps(&config, &mut ids)?;
-    let sockets = (0..config.workers).map(|_| bind_all(&config)).collect::<Result<Vec<_>, _>>()?;
+    let first = bind_all(&config.listeners, |listener| listener.bind)?;
+    let bound =
+        first.iter().map(std::net::TcpListener::local_addr).collect::<io::Result<Vec<_>>>()?;
+    let mut sockets = vec![first];
+    while sockets.len() < config.workers {
+        let mut addresses = bound.iter();
+        sockets.push(bind_all(&config.listeners, |listener| {
+            addresses.next().copied().unwrap_or(listener.bind)
+        })?);
+    }
     let registry = Registry::start(registry::Settings {
         store: config.store.clone(),
         state: config.state.clone(),
@@ -116,12 +242,14 @@ async fn serve(config: Config, path: Option<PathBuf>) -> Result<(), RunError> {
     let mut control = Control::new(&config, ids);
     let mut view = registry.view();
     control.update(view.borrow_and_update().clone());
+    let mut admin = None;
     if let Some(addr) = config.admin {
         let state = AdminState { metrics: metrics.clone(), readiness: readiness.clone() };
         let bound = admin::serve(addr, Arc::new(state))
             .await
             .map_err(|source| RunError::Admin { addr, source })?;
         tracing::info!(address = %bound, "admin pages");
+        admin = Some(bound);
     }
 
     let (phase, phases) = watch::channel(Phase::Run);
@@ -147,29 +275,29 @@ async fn serve(config: Config, path: Option<PathBuf>) -> Result<(), RunError> {
         };
         threads.push(worker_thread::start(number, seed)?);
     }
-    for listener in &config.listeners {
-        tracing::info!(listener = listener.name, bind = %listener.bind, "listening");
+    let names = config.listeners.iter().map(|listener| listener.name.clone());
+    let listeners: Vec<_> = names.zip(bound).collect();
+    for (listener, bound) in &listeners {
+        tracing::info!(listener, %bound, "listening");
     }
-    readiness.release("starting");
+    readiness.release("start");
+    on_start(Started { listeners, admin, metrics });
 
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let drain = loop {
+    let how = loop {
         tokio::select! {
             changed = view.changed() => {
                 if changed.is_err() {
                     tracing::error!("the registry ended; what is known stays in use");
-                    std::future::pending::<()>().await;
+                    break ends.recv().await;
                 }
                 let latest = view.borrow_and_update().clone();
                 control.update(latest);
             }
-            _ = terminate.recv() => break true,
-            _ = interrupt.recv() => break false,
+            how = ends.recv() => break how,
         }
     };
     readiness.hold("draining", "the proxy is shutting down");
-    if drain {
+    if how == Some(End::Drain) {
         tracing::info!(limit_s = config.timeouts.drain.as_secs(), "draining");
         phase.send_replace(Phase::Drain);
         tokio::select! {
@@ -177,8 +305,7 @@ async fn serve(config: Config, path: Option<PathBuf>) -> Result<(), RunError> {
             () = tokio::time::sleep(config.timeouts.drain) => {
                 tracing::warn!("calls are still in flight; they are cut");
             }
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = ends.recv() => {}
         }
     }
     phase.send_replace(Phase::Stop);
@@ -211,15 +338,21 @@ fn apps(config: &Config, ids: &mut EndpointIds) -> Result<Vec<Option<Arc<Service
 
 /// A socket for each listener, for one worker. The workers' sockets of one
 /// address share it: the kernel spreads connections over them.
-fn bind_all(config: &Config) -> Result<Vec<std::net::TcpListener>, RunError> {
-    let bound = |listener: &Listener| {
-        bind(listener.bind).map_err(|source| RunError::Bind {
-            name: listener.name.clone(),
-            bind: listener.bind,
+fn bind_all(
+    listeners: &[Listener],
+    mut address: impl FnMut(&Listener) -> SocketAddr,
+) -> Result<Vec<std::net::TcpListener>, RunError> {
+    let mut sockets = Vec::with_capacity(listeners.len());
+    for listener in listeners {
+        let address = address(listener);
+        let name = listener.name.clone();
+        sockets.push(bind(address).map_err(|source| RunError::Bind {
+            name,
+            bind: address,
             source,
-        })
-    };
-    config.listeners.iter().map(bound).collect()
+        })?);
+    }
+    Ok(sockets)
 }
 
 fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {

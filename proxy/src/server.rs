@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::access_log::AccessLog;
 use crate::admin::{self, AdminState, Readiness};
-use crate::config::{Config, Direction, Listener};
+use crate::config::{self, Config, Direction, Listener};
 use crate::control::{Control, Subscriptions};
 use crate::metrics::Metrics;
 use crate::worker_thread::{self, Seed, WorkerListener};
@@ -210,7 +210,6 @@ async fn serve(
     mut ends: mpsc::Receiver<End>,
     on_start: impl FnOnce(Started),
 ) -> Result<(), RunError> {
-    let _ = path;
     let metrics = Metrics::new();
     let readiness = Readiness::starting();
     let access_log = match &config.access_log {
@@ -275,6 +274,7 @@ async fn serve(
         };
         threads.push(worker_thread::start(number, seed)?);
     }
+    let mut configs = path.map(|path| config::watch(path, config.clone(), metrics.clone()));
     let names = config.listeners.iter().map(|listener| listener.name.clone());
     let listeners: Vec<_> = names.zip(bound).collect();
     for (listener, bound) in &listeners {
@@ -292,6 +292,17 @@ async fn serve(
                 }
                 let latest = view.borrow_and_update().clone();
                 control.update(latest);
+            }
+            next = next_config(&mut configs) => {
+                let restart = config::needs_restart(&config, &next);
+                if !restart.is_empty() {
+                    tracing::warn!(keys = restart.join(", "), "a change of these keys needs a restart");
+                }
+                for service in &next.services {
+                    subscriptions.subscribe(&service.name);
+                }
+                control.configure(&next);
+                tracing::info!("the changed configuration is in force");
             }
             how = ends.recv() => break how,
         }
@@ -314,6 +325,16 @@ async fn serve(
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The next configuration; never, without a file to follow.
+async fn next_config(configs: &mut Option<watch::Receiver<Arc<Config>>>) -> Arc<Config> {
+    if let Some(configs) = configs
+        && configs.changed().await.is_ok()
+    {
+        return configs.borrow_and_update().clone();
+    }
+    std::future::pending().await
 }
 
 async fn ended(threads: &[JoinHandle<()>]) {

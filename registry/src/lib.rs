@@ -11,12 +11,19 @@
 //! * [`counters`]: numbers for `/metrics`.
 
 pub mod counters;
+pub mod key;
 pub mod registry;
 pub mod settings;
 pub mod view;
 
+mod application;
 mod catalog;
+mod files;
 mod keeper;
+mod layout;
+mod listing;
+mod snapshot;
+mod store;
 
 pub use counters::Counters;
 pub use registry::{Registration, RegistrationState, Registry};

@@ -1,19 +1,25 @@
 //! The handle of a running registry.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio::sync::{mpsc, watch};
 
+use crate::catalog::Catalog;
 use crate::counters::Counters;
-use crate::keeper::{self, Message};
+use crate::files::{self, Files};
+use crate::keeper::{self, Lines};
 use crate::settings::{Settings, StartError};
+use crate::snapshot::Snapshot;
+use crate::store::mirror;
 use crate::view::View;
 
-/// A running registry. Cheap to clone; its tasks end when the last handle, the
-/// last registration and the last receiver are gone.
+/// A running registry. Cheap to clone; its tasks end when the last handle is
+/// gone.
 #[derive(Debug, Clone)]
 pub struct Registry {
-    messages: mpsc::UnboundedSender<Message>,
+    subscribed: Arc<watch::Sender<BTreeSet<String>>>,
     view: watch::Receiver<Arc<View>>,
     counters: Arc<Counters>,
 }
@@ -27,11 +33,33 @@ impl Registry {
     pub fn start(settings: Settings) -> Result<Registry, StartError> {
         let settings = settings.checked()?;
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| StartError::NoRuntime)?;
+        let remembered = match &settings.state {
+            Some(folder) => Snapshot::read(folder)
+                .map_err(|source| StartError::State { path: folder.clone(), source })?,
+            None => Snapshot::default(),
+        };
+        let files = Files::open(settings.rules.clone())?;
         let counters = Arc::new(Counters::default());
-        let (messages, inbox) = mpsc::unbounded_channel();
-        let (publish, view) = watch::channel(Arc::new(View::default()));
-        runtime.spawn(keeper::run(settings, inbox, publish));
-        Ok(Registry { messages, view, counters })
+        let mut catalog =
+            Catalog::new(&settings, remembered, Arc::clone(&counters), SystemTime::now());
+        catalog.set_files(files.documents());
+        let (subscribe, subscribed) = watch::channel(BTreeSet::new());
+        let (publish, view) = watch::channel(catalog.take_view().unwrap_or_default());
+        let (tell_documents, documents) = mpsc::channel(1);
+        let (tell_updates, updates) = mpsc::channel(1024);
+        let (want, wanted) = watch::channel(catalog.take_wanted().unwrap_or_default());
+        let state = settings.state.clone();
+        let settings = Arc::new(settings);
+        if !settings.rules.is_empty() {
+            runtime.spawn(files::run(files, tell_documents));
+        }
+        if !settings.store.is_empty() {
+            let (settings, counters) = (Arc::clone(&settings), Arc::clone(&counters));
+            runtime.spawn(mirror::run(settings, counters, wanted, tell_updates));
+        }
+        let lines = Lines { subscribed, documents, updates, wanted: want, publish };
+        runtime.spawn(keeper::run(catalog, lines, state, Arc::clone(&counters)));
+        Ok(Registry { subscribed: Arc::new(subscribe), view, counters })
     }
 
     /// Watches the instances of this interface from now on. Returns at once;
@@ -39,8 +67,10 @@ impl Registry {
     /// a moment later, [`Pending`](crate::ServiceState::Pending) if nothing is
     /// known yet.
     pub fn subscribe(&self, service: &str) {
-        // Fails only when the runtime is shutting down: nobody is left to watch.
-        let _ = self.messages.send(Message::Subscribe(service.to_owned()));
+        if self.subscribed.borrow().contains(service) {
+            return;
+        }
+        self.subscribed.send_if_modified(|services| services.insert(service.to_owned()));
     }
 
     /// The latest view, and every one after it.

@@ -1,1 +1,3 @@
-//! harness
+//! What the tests of the whole workspace share.
+
+pub mod etcd;

@@ -1,0 +1,7 @@
+//! The registry against real stores: a real etcd server, and the embedded store
+//! where the two have to be the same.
+
+#![allow(clippy::unwrap_used)]
+
+mod discovery;
+mod stage;

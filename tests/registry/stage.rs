@@ -1,0 +1,82 @@
+//! What the tests share: a registry with short patience, and ways to wait.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use etcd_client::Client;
+use registry::{Registry, ServiceState, Settings, View, key};
+
+/// The longest a test waits for anything. Nothing is expected to take that long.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Settings with pauses fit for tests.
+pub fn settings(url: &str) -> Settings {
+    Settings {
+        store: vec![url.to_owned()],
+        silence: Duration::from_millis(1500),
+        request_timeout: Duration::from_millis(1000),
+        backoff_min: Duration::from_millis(20),
+        backoff_max: Duration::from_millis(200),
+        ..Settings::default()
+    }
+}
+
+/// Waits until the view is as wanted.
+pub async fn view_where(
+    registry: &Registry,
+    what: &str,
+    test: impl Fn(&View) -> bool,
+) -> Arc<View> {
+    let mut views = registry.view();
+    let found = tokio::time::timeout(PATIENCE, views.wait_for(|view| test(view))).await;
+    match found {
+        Ok(view) => Arc::clone(&view.expect("the registry lives")),
+        Err(_) => {
+            let last = registry.view().borrow().clone();
+            panic!("waited in vain for {what}; last view: {last:#?}")
+        }
+    }
+}
+
+/// Waits until a service has exactly these instances, in the wanted state.
+pub async fn instances_where(
+    registry: &Registry,
+    service: &str,
+    urls: &[&String],
+    state: fn(ServiceState) -> bool,
+) -> Arc<View> {
+    view_where(registry, &format!("{service} at {urls:?}"), |view| {
+        view.services.get(service).is_some_and(|service| {
+            let mut wanted: Vec<&str> = urls.iter().map(|url| url.as_str()).collect();
+            wanted.sort_unstable();
+            let found: Vec<&str> =
+                service.instances.iter().map(|instance| &*instance.url).collect();
+            found == wanted && state(service.state)
+        })
+    })
+    .await
+}
+
+pub fn live(state: ServiceState) -> bool {
+    state == ServiceState::Live
+}
+
+/// A provider URL at a port.
+pub fn url(service: &str, port: u16) -> String {
+    format!("dubbo://10.0.0.1:{port}/{service}?application=shop&interface={service}&side=provider")
+}
+
+/// Registers a provider by hand, as Java would, without a lease.
+pub async fn put(client: &mut Client, url: &str) -> i64 {
+    let key = key::registration_key("/dubbo", url).unwrap();
+    let answer = client.put(key, "1", None).await.unwrap();
+    answer.header().unwrap().revision()
+}
+
+pub async fn delete(client: &mut Client, url: &str) {
+    client.delete(key::registration_key("/dubbo", url).unwrap(), None).await.unwrap();
+}
+
+pub async fn client(url: &str) -> Client {
+    Client::connect([url], None).await.unwrap()
+}

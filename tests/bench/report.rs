@@ -1,0 +1,250 @@
+//! Tables of the results: for the terminal and for a page, the same text.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use crate::peer::Peer;
+use crate::results::{Results, Scenario, Spread};
+use crate::targets::verdicts;
+
+const BEGIN: &str = "<!-- bench: begin (written by `make bench`) -->";
+const END: &str = "<!-- bench: end -->";
+
+/// Scenarios with a column each.
+const COLUMNS: [Scenario; 3] = [Scenario::Single, Scenario::Pipelined, Scenario::Large];
+
+/// All tables, as Markdown that is aligned for reading as it stands.
+pub(crate) fn tables(results: &Results, peers: &[Peer], about: &str) -> String {
+    let mut out = format!("{about}\n");
+    let proxies: Vec<Peer> = peers.iter().copied().filter(|&p| p != Peer::Direct).collect();
+    let mut section = |title: String, rows: Vec<Vec<String>>| {
+        if rows.iter().skip(1).any(|row| row.iter().skip(1).any(|cell| !cell.is_empty())) {
+            let _ = write!(out, "\n{title}\n\n{}", align(&rows));
+        }
+    };
+
+    let mut rows = vec![row("peer", COLUMNS.map(|s| s.title().to_owned()))];
+    rows[0].extend(["idle RSS, MiB".to_owned(), "KiB per idle connection".to_owned()]);
+    for &peer in &proxies {
+        let mut cells =
+            row(peer.title(), COLUMNS.map(|s| cell(results, s, peer, results.cpu(s, peer))));
+        cells.push(results.memory(peer).map_or(String::new(), |s| figure(s.median)));
+        cells.push(results.per_connection(peer).map_or(String::new(), |s| figure(s.median)));
+        rows.push(cells);
+    }
+    section("**CPU-µs per call** of the proxy, median (min–max):".to_owned(), rows);
+
+    let mut rows = vec![row("peer", COLUMNS.map(|s| s.title().to_owned()))];
+    for &peer in peers {
+        rows.push(row(
+            peer.title(),
+            COLUMNS.map(|s| cell(results, s, peer, results.rate(s, peer))),
+        ));
+    }
+    section("**Calls a second**, median (min–max):".to_owned(), rows);
+
+    let mut rows = vec![row(
+        "peer",
+        ["p50, µs", "p99, µs", "calls without a right answer"].map(str::to_owned),
+    )];
+    for &peer in peers {
+        let Some((p50, p99)) = results.latency(peer) else { continue };
+        let failed: u64 = results.open[&peer].iter().map(|r| r.failed).sum();
+        rows.push(row(peer.title(), [spread(p50), spread(p99), failed.to_string()]));
+    }
+    let rate = results.open_rate.unwrap_or_default();
+    section(
+        format!(
+            "**Open loop**, {rate:.0} calls a second over 64 connections, half of what Envoy's dubbo_proxy can do:"
+        ),
+        rows,
+    );
+
+    let mut rows = vec![row("4 × 64, 128 B", ["CPU-µs per call".to_owned()])];
+    for peer in [Peer::Spanwire, Peer::SpanwireRule] {
+        rows.push(row(
+            peer.title(),
+            [cell(results, Scenario::Rule, peer, results.cpu(Scenario::Rule, peer))],
+        ));
+    }
+    section("**A rule that reads an attachment**:".to_owned(), rows);
+
+    let mut rows = vec![row("target", ["at most", "measured", ""].map(str::to_owned))];
+    for verdict in verdicts(results) {
+        let (at_most, measured) = (figure(verdict.at_most), figure(verdict.measured));
+        let unit = verdict.unit;
+        let word = if verdict.kept() { "pass" } else { "**miss**" };
+        rows.push(row(
+            &verdict.target,
+            [format!("{at_most} {unit}"), format!("{measured} {unit}"), word.to_owned()],
+        ));
+    }
+    section("**Targets**, against the peers of the same run:".to_owned(), rows);
+
+    out.push_str(&notes(results, &proxies));
+    out
+}
+
+/// What the marks in the cells mean, where there are any, and what went wrong.
+fn notes(results: &Results, proxies: &[Peer]) -> String {
+    let mut out = String::new();
+    let cells = || {
+        COLUMNS
+            .into_iter()
+            .chain([Scenario::Rule])
+            .flat_map(|s| proxies.iter().map(move |&p| (s, p)))
+    };
+    if cells().any(|(s, p)| results.limited_by_load(s, p)) {
+        out.push_str("\n*L*: limited by the load side, which had its core full; the proxy could do more calls.\n");
+    }
+    if cells().any(|(s, p)| results.disturbed(s, p)) {
+        out.push_str(
+            "\n*~*: most runs were disturbed by others on the machine; do not trust the cell.\n",
+        );
+    }
+    for failure in &results.failures {
+        let _ = writeln!(out, "\nNot measured: {failure}");
+    }
+    out
+}
+
+fn cell(results: &Results, scenario: Scenario, peer: Peer, figures: Option<Spread>) -> String {
+    let Some(figures) = figures else { return String::new() };
+    let mut text = spread(figures);
+    if results.limited_by_load(scenario, peer) {
+        text.push_str(" *L*");
+    }
+    if results.disturbed(scenario, peer) {
+        text.push_str(" *~*");
+    }
+    text
+}
+
+fn spread(s: Spread) -> String {
+    format!("{} ({}–{})", figure(s.median), figure(s.min), figure(s.max))
+}
+
+/// Three digits that matter.
+fn figure(value: f64) -> String {
+    match value.abs() {
+        v if v >= 1000.0 => {
+            let whole = format!("{value:.0}");
+            let at = whole.len() - 3;
+            if at > 3 {
+                format!("{},{},{}", &whole[..at - 3], &whole[at - 3..at], &whole[at..])
+            } else {
+                format!("{},{}", &whole[..at], &whole[at..])
+            }
+        }
+        v if v >= 100.0 => format!("{value:.0}"),
+        v if v >= 10.0 => format!("{value:.1}"),
+        v if v >= 1.0 => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
+    }
+}
+
+fn row<const N: usize>(first: &str, rest: [String; N]) -> Vec<String> {
+    std::iter::once(first.to_owned()).chain(rest).collect()
+}
+
+fn align(rows: &[Vec<String>]) -> String {
+    let width =
+        |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
+    let mut out = String::new();
+    for (i, row) in rows.iter().enumerate() {
+        for (cell, width) in row.iter().zip(&widths) {
+            let padding = " ".repeat(width - cell.chars().count());
+            let _ = write!(out, "| {cell}{padding} ");
+        }
+        out.push_str("|\n");
+        if i == 0 {
+            for width in &widths {
+                let _ = write!(out, "|{}", "-".repeat(width + 2));
+            }
+            out.push_str("|\n");
+        }
+    }
+    out
+}
+
+/// Every run, for machines.
+pub(crate) fn json(results: &Results, about: &str) -> Value {
+    let closed = results.closed.iter().flat_map(|((scenario, peer), runs)| {
+        runs.iter().map(move |run| {
+            json!({
+                "scenario": scenario.key(), "peer": peer.key(), "calls_per_second": run.rate,
+                "cpu_us_per_call": run.cpu_micros, "proxy_busy": run.proxy_busy,
+                "load_busy": run.load_busy, "disturbed": run.disturbed,
+            })
+        })
+    });
+    let open = results.open.iter().flat_map(|(peer, runs)| {
+        runs.iter().map(move |run| {
+            json!({
+                "scenario": Scenario::Open.key(), "peer": peer.key(), "p50_us": run.p50,
+                "p99_us": run.p99, "failed": run.failed, "disturbed": run.disturbed,
+                "offered_per_second": results.open_rate,
+            })
+        })
+    });
+    let idle = results.idle.iter().flat_map(|(peer, runs)| {
+        runs.iter().map(move |run| {
+            json!({
+                "scenario": Scenario::Idle.key(), "peer": peer.key(), "rss_kib": run.memory_kib,
+                "kib_per_connection": run.per_connection_kib,
+            })
+        })
+    });
+    let targets = verdicts(results).into_iter().map(|v| {
+        json!({
+            "target": v.target, "at_most": v.at_most, "measured": v.measured,
+            "unit": v.unit, "kept": v.kept(),
+        })
+    });
+    json!({
+        "about": about,
+        "runs": closed.chain(open).chain(idle).collect::<Vec<_>>(),
+        "targets": targets.collect::<Vec<_>>(),
+        "failures": results.failures,
+    })
+}
+
+/// Replaces the marked block of a page.
+///
+/// # Errors
+/// When the page cannot be read or has no such block.
+pub(crate) fn update(page: &Path, tables: &str) -> Result<()> {
+    let text = fs::read_to_string(page).with_context(|| format!("reading {}", page.display()))?;
+    let missing = || format!("{} has no block between {BEGIN} and {END}", page.display());
+    let (before, rest) = text.split_once(BEGIN).with_context(missing)?;
+    let (_, after) = rest.split_once(END).with_context(missing)?;
+    fs::write(page, format!("{before}{BEGIN}\n{tables}\n{END}{after}"))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_keep_three_digits() {
+        let figures = [0.3812, 5.0, 33.44, 350.2, 29_600.4, 2_980_000.0];
+        assert_eq!(figures.map(figure), ["0.381", "5.00", "33.4", "350", "29,600", "2,980,000"]);
+    }
+
+    #[test]
+    fn a_page_keeps_what_is_around_the_block() {
+        let page = tempfile::NamedTempFile::new().unwrap();
+        fs::write(page.path(), format!("# Title\n{BEGIN}\nold\n{END}\nafter\n")).unwrap();
+        update(page.path(), "new").unwrap();
+        let text = fs::read_to_string(page.path()).unwrap();
+        assert_eq!(text, format!("# Title\n{BEGIN}\nnew\n{END}\nafter\n"));
+        fs::write(page.path(), "# Title\n").unwrap();
+        assert!(update(page.path(), "new").is_err());
+    }
+}

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use codec::{Fault, Reason, RequestHead};
 
-use crate::endpoint::EndpointId;
-use crate::service::{Service, Variant, is_wanted};
+use crate::endpoint::{EndpointId, none_if_zero};
+use crate::route::{CallView, Emptied, Narrowing, Trace, Untraced};
+use crate::rules::Compat;
+use crate::service::{Service, is_wanted};
 use crate::set::EndpointSet;
 use crate::settings::Balance;
 
@@ -54,10 +56,17 @@ pub trait Dice {
     fn roll(&mut self) -> f64;
 }
 
+impl Scratch {
+    /// The endpoints that the last decision chose from, by index.
+    pub(crate) fn candidates(&self) -> impl Iterator<Item = usize> + '_ {
+        self.sets.candidates.iter()
+    }
+}
+
 /// Memory that decisions reuse, so that they allocate nothing.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    candidates: EndpointSet,
+    sets: Narrowing,
     usable: EndpointSet,
 }
 
@@ -99,43 +108,47 @@ pub fn decide(
     dice: &mut dyn Dice,
     scratch: &mut Scratch,
 ) -> Result<Decision, Fault> {
-    let (method, version) = match request.head.target() {
-        Ok(target) => (target.method, target.version),
-        Err(error) => match service.variants.as_slice() {
-            [only] => ("", &*only.version),
-            _ => {
-                return Err(Fault::new(
-                    Reason::Unreadable,
-                    format!("the version of a call for {} cannot be read: {error}", service.name()),
-                    "provide the service in one version and group only, or call it in a \
-                     serialization that can be read",
-                ));
-            }
-        },
+    decide_traced(service, request, loads, dice, scratch, &mut Untraced)
+}
+
+/// [`decide`], with notes on each rule for whoever wants to know.
+pub(crate) fn decide_traced<T: Trace>(
+    service: &Service,
+    request: &Request<'_>,
+    loads: &dyn Loads,
+    dice: &mut dyn Dice,
+    scratch: &mut Scratch,
+    trace: &mut T,
+) -> Result<Decision, Fault> {
+    let call = view(service, request)?;
+    let Scratch { sets, usable } = scratch;
+    let chain = match service.variant(call.group, call.version) {
+        Some(variant) => {
+            sets.candidates.copy_from(&variant.members);
+            &variant.chain
+        }
+        None => {
+            find_members(service, call.group, call.version, &mut sets.candidates);
+            &service.any.chain
+        }
     };
-    let group = if service.grouped {
-        request.head.group().map_err(|error| {
-            Fault::new(
-                Reason::Unreadable,
-                format!("the group of a call for {} cannot be read: {error}", service.name()),
-                "provide the service in one group only, or call it in a serialization that can \
-                 be read",
-            )
-        })?
-    } else {
-        ""
-    };
-    find_members(service, group, version, &mut scratch.candidates);
-    if scratch.candidates.is_empty() {
-        return Err(no_provider(service, group, version));
+    if sets.candidates.is_empty() {
+        return Err(no_provider(service, call.group, call.version));
     }
-    let first = scratch.candidates.nth(0).and_then(|index| service.settings.get(index));
-    let balance = first.and_then(|settings| settings.of(method).balance).unwrap_or_default();
-    let Scratch { candidates, usable } = scratch;
-    let (endpoint, repeats) = pick(service, request, balance, loads, dice, candidates, usable)
-        .ok_or_else(|| weightless(service))?;
-    let settings =
-        service.settings.get(endpoint).map(|settings| settings.of(method)).unwrap_or_default();
+    if let Some(emptied) = chain.run(&call, sets, dice, trace) {
+        return Err(none_left(service, &call, &emptied));
+    }
+    let Some(first) = sets.candidates.nth(0) else {
+        return Err(no_provider(service, call.group, call.version));
+    };
+    let method = &*call.method;
+    let settings_of =
+        |index: usize| service.settings.get(index).map(|settings| settings.of(method));
+    let balance = settings_of(first).and_then(|settings| settings.balance).unwrap_or_default();
+    let (endpoint, repeats) =
+        pick(service, request, balance, loads, dice, &sets.candidates, usable)
+            .ok_or_else(|| weightless(service))?;
+    let settings = settings_of(endpoint).unwrap_or_default();
     Ok(Decision {
         endpoint,
         timeout: request.head.timeout().or(settings.timeout),
@@ -144,13 +157,36 @@ pub fn decide(
     })
 }
 
-/// Fills `found` with the endpoints of the group and version asked for.
+/// What the call asks for.
+fn view<'a>(service: &'a Service, request: &Request<'a>) -> Result<CallView<'a>, Fault> {
+    let head = request.head;
+    let (method, version, group) = match head.target() {
+        Ok(target) => {
+            let group = if service.grouped {
+                head.group().map_err(|error| unreadable(service, "group", &error))?
+            } else {
+                ""
+            };
+            (target.method, none_if_zero(target.version), group)
+        }
+        Err(error) => match service.variants.as_slice() {
+            [only] => ("", &*only.version, &*only.group),
+            _ => return Err(unreadable(service, "version", &error)),
+        },
+    };
+    Ok(CallView {
+        head,
+        caller: request.caller,
+        service: service.name(),
+        group,
+        version,
+        method: CallView::method_of(head, method),
+        compat: service.compat,
+    })
+}
+
+/// Fills `found` with the endpoints of the groups and versions asked for.
 fn find_members(service: &Service, group: &str, version: &str, found: &mut EndpointSet) {
-    let same = |variant: &&Variant| *variant.group == *group && *variant.version == *version;
-    if let Some(variant) = service.variants.iter().find(same) {
-        found.copy_from(&variant.members);
-        return;
-    }
     found.reset(service.endpoints().len());
     for variant in &service.variants {
         if is_wanted(group, &variant.group) && is_wanted(version, &variant.version) {
@@ -171,15 +207,19 @@ fn pick(
 ) -> Option<(usize, bool)> {
     let id = |index: usize| service.endpoints().get(index).map(|endpoint| endpoint.id);
     let is_tried = |index| id(index).is_some_and(|id| request.tried.contains(&id));
+    let is_weightless =
+        |index: usize| service.endpoints().get(index).is_none_or(|endpoint| endpoint.weight == 0);
+    // In Java weights count only where there is one above 0.
+    let skip_weightless = service.has_weightless
+        && (service.compat == Compat::Documented
+            || candidates.iter().any(|index| !is_weightless(index)));
     // Ask about health only where the dice fall: leaving out what is not
     // available and rolling again gives the same distribution as asking first.
     for available_only in [true, false] {
         usable.copy_from(candidates);
-        if service.has_weightless {
-            for index in candidates.iter() {
-                if service.endpoints().get(index).is_none_or(|endpoint| endpoint.weight == 0) {
-                    usable.remove(index);
-                }
+        if skip_weightless {
+            for index in candidates.iter().filter(|&index| is_weightless(index)) {
+                usable.remove(index);
             }
         }
         if !request.tried.is_empty() {
@@ -196,8 +236,7 @@ fn pick(
     }
     usable.copy_from(candidates);
     while let Some(index) = choose(service, request.now_ms, balance, loads, dice, usable) {
-        let weight = service.endpoints().get(index).map_or(0, |endpoint| endpoint.weight);
-        if weight > 0 && is_tried(index) {
+        if is_tried(index) && !(skip_weightless && is_weightless(index)) {
             return Some((index, true));
         }
         usable.remove(index);
@@ -243,10 +282,10 @@ fn weighted(service: &Service, now_ms: u64, roll: f64, usable: &EndpointSet) -> 
         })
     };
     let total: u64 = usable.iter().map(weight).sum();
-    let mut ticket = (roll * total as f64) as u64;
-    if ticket >= total {
-        ticket = total.checked_sub(1)?;
+    if total == 0 {
+        return usable.nth(index_of(roll, usable.count()));
     }
+    let mut ticket = ticket(roll, total);
     for index in usable.iter() {
         let share = weight(index);
         if ticket < share {
@@ -257,24 +296,32 @@ fn weighted(service: &Service, now_ms: u64, roll: f64, usable: &EndpointSet) -> 
     None
 }
 
+/// The ticket, below `total`, that a roll stands for.
+pub(crate) fn ticket(roll: f64, total: u64) -> u64 {
+    ((roll * total as f64) as u64).min(total.saturating_sub(1))
+}
+
 fn index_of(roll: f64, count: usize) -> usize {
     ((roll * count as f64) as usize).min(count.saturating_sub(1))
 }
 
 fn no_provider(service: &Service, group: &str, version: &str) -> Fault {
-    let mut known: Vec<String> = service
-        .variants
-        .iter()
+    let filled = || service.variants.iter().filter(|variant| !variant.members.is_empty());
+    let mut known: Vec<String> = filled()
         .take(8)
         .map(|variant| {
             let count = variant.members.count();
             format!("{} ({count})", describe(&variant.group, &variant.version))
         })
         .collect();
-    if service.variants.len() > known.len() {
-        known.push(format!("and {} more", service.variants.len() - known.len()));
+    let more = filled().count() - known.len();
+    if more > 0 {
+        known.push(format!("and {more} more"));
     }
     if known.is_empty() {
+        known.push("none: all are disabled".to_owned());
+    }
+    if service.endpoints().is_empty() {
         return Fault::new(
             Reason::NoEndpoint,
             format!("{} has no endpoints now", service.name()),
@@ -298,6 +345,36 @@ fn describe(group: &str, version: &str) -> String {
     let version =
         if version.is_empty() { "no version".to_owned() } else { format!("version {version}") };
     format!("{group}, {version}")
+}
+
+fn unreadable(service: &Service, what: &str, error: &codec::DecodeError) -> Fault {
+    Fault::new(
+        Reason::Unreadable,
+        format!("the {what} of a call for {} cannot be read: {error}", service.name()),
+        "provide the service in one version and group only, or call it in a serialization that \
+         can be read",
+    )
+}
+
+/// Rules left nobody: says which one was the last to take endpoints away.
+fn none_left(service: &Service, call: &CallView<'_>, emptied: &Emptied<'_>) -> Fault {
+    let caller = match call.caller.application {
+        "" => "an unnamed application",
+        name => name,
+    };
+    Fault::new(
+        Reason::NoEndpoint,
+        format!(
+            "rule {} line {} leaves no endpoint of {} for {} called from {caller} at {}: it {}",
+            emptied.step.rule,
+            emptied.step.line,
+            service.name(),
+            call.method,
+            call.caller.address,
+            emptied.verdict.note(call)
+        ),
+        "change the rule, or start an endpoint that it allows",
+    )
 }
 
 fn weightless(service: &Service) -> Fault {

@@ -69,6 +69,8 @@ pub struct Endpoint {
     pub address: String,
     /// The service it provides.
     pub service: String,
+    /// The URL's path, where it is not the service.
+    pub path: Option<Box<str>>,
     /// Service group; empty for none.
     pub group: String,
     /// Service version; empty for none (Dubbo's `0.0.0` is none).
@@ -102,9 +104,11 @@ impl Endpoint {
         }
         let parameter = |key: &str| parsed.parameters.get(key).filter(|value| !value.is_empty());
         let service = parameter("interface").unwrap_or(&parsed.path).to_owned();
+        let path = (parsed.path != service).then(|| parsed.path.as_str().into());
         Ok(Endpoint {
             id: ids.intern(&parsed.address()),
             address: parsed.address(),
+            path,
             service,
             group: parameter("group").unwrap_or_default().to_owned(),
             version: none_if_zero(parameter("version").unwrap_or_default()).to_owned(),
@@ -155,6 +159,11 @@ impl Endpoint {
     /// The application that provides it, where it says so.
     pub fn application(&self) -> Option<&str> {
         self.parameters.get("application").filter(|name| !name.is_empty())
+    }
+
+    /// The path of its URL, mostly the service.
+    pub fn path(&self) -> &str {
+        self.path.as_deref().unwrap_or(&self.service)
     }
 
     /// Its weight at a time: what it is once warm, less while it warms up.

@@ -1,8 +1,11 @@
 //! A service, compiled: its endpoints and all rules about it, in tables that
 //! [`decide`](crate::decide) reads without parsing or building anything.
 
+use std::sync::Arc;
+
 use crate::endpoint::Endpoint;
-use crate::rules::{Affected, RuleSet};
+use crate::route::{Chain, Site};
+use crate::rules::{Affected, Compat, RuleSet};
 use crate::set::EndpointSet;
 use crate::settings::Settings;
 
@@ -19,9 +22,12 @@ pub struct Options {
 pub struct Service {
     name: String,
     options: Options,
-    endpoints: Vec<Endpoint>,
-    pub(crate) settings: Vec<Settings>,
+    pub(crate) compat: Compat,
+    endpoints: Arc<[Endpoint]>,
+    pub(crate) settings: Arc<[Settings]>,
     pub(crate) variants: Vec<Variant>,
+    /// The rules for whoever asks for several groups or versions at once.
+    pub(crate) any: Variant,
     /// Whether calls must be asked for their group.
     pub(crate) grouped: bool,
     /// From when on every endpoint is warm, in milliseconds since 1970.
@@ -36,6 +42,7 @@ pub(crate) struct Variant {
     pub(crate) group: Box<str>,
     pub(crate) version: Box<str>,
     pub(crate) members: EndpointSet,
+    pub(crate) chain: Chain,
 }
 
 impl Service {
@@ -44,12 +51,10 @@ impl Service {
     /// same group and version counts once, as the one listed last.
     pub fn compile(
         name: &str,
-        endpoints: Vec<Endpoint>,
+        mut endpoints: Vec<Endpoint>,
         rules: &RuleSet,
         options: &Options,
     ) -> Service {
-        let _ = rules;
-        let mut endpoints = endpoints;
         endpoints.reverse();
         endpoints.sort_by(|a, b| {
             (&a.address, &a.group, &a.version).cmp(&(&b.address, &b.group, &b.version))
@@ -57,32 +62,66 @@ impl Service {
         endpoints.dedup_by(|a, b| {
             a.address == b.address && a.group == b.group && a.version == b.version
         });
+        let settings = endpoints.iter().map(|e| Settings::read(&e.parameters)).collect();
+        Self::build(name, endpoints.into(), settings, rules, options)
+    }
+
+    /// The same endpoints under other rules; cheaper than compiling anew.
+    pub fn recompile(&self, rules: &RuleSet) -> Service {
+        Self::build(&self.name, self.endpoints.clone(), self.settings.clone(), rules, &self.options)
+    }
+
+    fn build(
+        name: &str,
+        endpoints: Arc<[Endpoint]>,
+        settings: Arc<[Settings]>,
+        rules: &RuleSet,
+        options: &Options,
+    ) -> Service {
         let mut pairs: Vec<(&str, &str)> =
             endpoints.iter().map(|e| (e.group.as_str(), e.version.as_str())).collect();
+        let prefix = format!("{name}:");
+        pairs.extend(rules.service_pairs(&prefix));
         pairs.sort_unstable();
         pairs.dedup();
-        let variants = pairs
-            .iter()
-            .map(|&(group, version)| Variant {
-                group: group.into(),
-                version: version.into(),
-                members: members(&endpoints, group, version),
-            })
-            .collect();
+        let variant = |group: &str, version: &str| {
+            let members = members(&endpoints, group, version);
+            let site = Site {
+                service: name,
+                group,
+                version,
+                endpoints: &endpoints,
+                members: &members,
+                callers: options.callers.as_deref(),
+            };
+            let chain = Chain::compile(&site, rules);
+            Variant { group: group.into(), version: version.into(), members, chain }
+        };
+        let variants: Vec<Variant> =
+            pairs.into_iter().map(|(group, version)| variant(group, version)).collect();
         Service {
             name: name.to_owned(),
             options: options.clone(),
-            settings: endpoints.iter().map(|e| Settings::read(&e.parameters)).collect(),
+            compat: rules.compat(),
+            any: variant("*", "*"),
+            grouped: variants.iter().any(|variant| !variant.group.is_empty()),
             variants,
-            grouped: endpoints.iter().any(|e| !e.group.is_empty()),
             warm_from_ms: endpoints
                 .iter()
                 .filter_map(|e| Some(e.started_ms?.saturating_add(e.warmup_ms)))
                 .max()
                 .unwrap_or(0),
             has_weightless: endpoints.iter().any(|e| e.weight == 0),
+            settings,
             endpoints,
         }
+    }
+
+    /// What a consumer of this group and version gets, where the pair is known.
+    pub(crate) fn variant(&self, group: &str, version: &str) -> Option<&Variant> {
+        self.variants
+            .iter()
+            .find(|variant| *variant.group == *group && *variant.version == *version)
     }
 
     /// The service's name: Dubbo interface, Bolt service, gRPC

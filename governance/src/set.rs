@@ -35,11 +35,6 @@ impl EndpointSet {
         }
     }
 
-    #[cfg(test)]
-    pub(crate) fn contains(&self, index: usize) -> bool {
-        self.words.get(index / 64).is_some_and(|word| word & (1 << (index % 64)) != 0)
-    }
-
     pub(crate) fn is_empty(&self) -> bool {
         self.words.iter().all(|&word| word == 0)
     }
@@ -54,13 +49,17 @@ impl EndpointSet {
         self.words.extend_from_slice(&other.words);
     }
 
+    /// Becomes empty over as many endpoints as before.
+    pub(crate) fn clear(&mut self) {
+        self.words.fill(0);
+    }
+
     /// Becomes empty over `length` endpoints, reusing its own memory.
     pub(crate) fn reset(&mut self, length: usize) {
         self.words.clear();
         self.words.resize(length.div_ceil(64), 0);
     }
 
-    #[cfg(test)]
     pub(crate) fn intersect(&mut self, other: &EndpointSet) {
         for (word, theirs) in self.words.iter_mut().zip(&other.words) {
             *word &= theirs;

@@ -1,5 +1,179 @@
-//! Deciding calls that are written down instead of received.
+//! Deciding calls that are written down instead of received, and saying why.
+//!
+//! A [`Case`] holds rules, endpoints and a call; [`explain`] decides it with the
+//! same code as a proxy and keeps what each rule did. Nothing here decides.
 
 mod call;
+mod case;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::decide::{Caller, Dice, Loads, Request, Scratch, decide_traced};
+use crate::document::{Finding, Report, parse_all};
+use crate::endpoint::EndpointId;
+use crate::route::Trace;
+use crate::service::{Options, Service};
 
 pub use call::WrittenCall;
+pub use case::Case;
+
+/// A call's deadline where nobody says one, in milliseconds
+/// (`CommonConstants.DEFAULT_TIMEOUT`).
+pub const DEFAULT_TIMEOUT_MS: u64 = 1000;
+
+/// How a call was decided.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Explanation {
+    /// The addresses left after all rules, sorted.
+    pub endpoints: Vec<String>,
+    /// The address that the balancer picked.
+    pub picked: Option<String>,
+    /// Why there is none: a [`codec::Reason`]'s label.
+    pub fault: Option<&'static str>,
+    /// What the caller would be told.
+    pub detail: Option<String>,
+    /// The call's deadline.
+    pub timeout_ms: u64,
+    /// Attempts after the first.
+    pub retries: u32,
+    /// What each rule did, in order.
+    pub steps: Vec<Step>,
+    /// What is wrong with the rules of the case.
+    pub findings: Vec<Finding>,
+}
+
+/// What one rule, or one condition of it, did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// The rule's key.
+    pub rule: String,
+    /// The line in it; 0 for the whole.
+    pub line: u32,
+    /// How many endpoints were left before.
+    #[serde(rename = "in")]
+    pub before: usize,
+    /// And after.
+    #[serde(rename = "out")]
+    pub after: usize,
+    /// Why.
+    pub note: String,
+}
+
+impl Trace for Vec<Step> {
+    const ON: bool = true;
+
+    fn step(&mut self, rule: &str, line: u32, before: usize, after: usize, note: String) {
+        self.push(Step { rule: rule.to_owned(), line, before, after, note });
+    }
+}
+
+/// Every endpoint is healthy and idle.
+struct Idle;
+
+impl Loads for Idle {
+    fn is_available(&self, _: EndpointId) -> bool {
+        true
+    }
+
+    fn cost(&self, _: EndpointId) -> f64 {
+        1.0
+    }
+}
+
+/// Dice that always fall the same.
+struct Fixed(f64);
+
+impl Dice for Fixed {
+    fn roll(&mut self) -> f64 {
+        self.0
+    }
+}
+
+/// Decides the call of a case.
+pub fn explain(case: &Case) -> Explanation {
+    let service = Service::compile(
+        &case.call.service,
+        case.endpoints.clone(),
+        &case.rules,
+        &Options { callers: Some(vec![case.application.clone()]) },
+    );
+    let request = Request {
+        head: &case.call,
+        caller: Caller {
+            address: &case.address,
+            application: &case.application,
+            labels: &case.labels,
+        },
+        tried: &[],
+        now_ms: case.now_ms,
+    };
+    let mut steps = Vec::new();
+    let mut scratch = Scratch::new();
+    let mut dice = Fixed(case.random);
+    let decided = decide_traced(&service, &request, &Idle, &mut dice, &mut scratch, &mut steps);
+    let address = |index: usize| {
+        service.endpoints().get(index).map(|endpoint| endpoint.address.clone()).unwrap_or_default()
+    };
+    let mut endpoints: Vec<String> = scratch.candidates().map(address).collect();
+    endpoints.sort();
+    let mut explanation = Explanation {
+        endpoints,
+        picked: None,
+        fault: None,
+        detail: None,
+        timeout_ms: DEFAULT_TIMEOUT_MS,
+        retries: crate::decide::DEFAULT_RETRIES,
+        steps,
+        findings: case.findings.clone(),
+    };
+    match decided {
+        Ok(decision) => {
+            explanation.picked = Some(address(decision.endpoint));
+            explanation.retries = decision.retries;
+            if let Some(timeout) = decision.timeout {
+                explanation.timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+            }
+        }
+        Err(fault) => {
+            explanation.fault = Some(fault.reason.label());
+            explanation.detail = Some(fault.to_string());
+        }
+    }
+    explanation
+}
+
+/// Reads the cases of a text, one per YAML document.
+///
+/// # Errors
+/// What is wrong with the text; a case with a mistake in it does not run. Faulty
+/// rules are no mistake of the case: they are explained.
+pub fn read_cases(file: &str, text: &str) -> Result<Vec<Case>, Vec<Finding>> {
+    let mut report = Report::new(file);
+    let documents = parse_all(text, &mut report).unwrap_or_default();
+    let cases: Vec<Case> =
+        documents.iter().filter_map(|node| Case::read(node, &mut report)).collect();
+    if cases.is_empty() && !report.has_errors() {
+        report.error(
+            crate::document::Position::default(),
+            "yaml-empty",
+            "there is no case in it",
+            "write rules, endpoints and a call, as in the manual",
+        );
+    }
+    if report.has_errors() { Err(report.into_findings()) } else { Ok(cases) }
+}
+
+/// Reads one case and decides it: the JSON of an [`Explanation`].
+///
+/// # Errors
+/// As [`read_cases`].
+pub fn explain_case(file: &str, text: &str) -> Result<serde_json::Value, Vec<Finding>> {
+    let cases = read_cases(file, text)?;
+    let explanation = cases.first().map(explain);
+    Ok(serde_json::to_value(explanation).unwrap_or_default())
+}
+
+/// Labels as rules see them.
+type Labels = BTreeMap<String, String>;

@@ -4,78 +4,27 @@
 //! `shop.tag-router`. A document that fails its check changes nothing: the last
 //! good one stays in force and the findings are kept.
 
+mod applied;
+pub(crate) mod condition;
+mod head;
+mod key;
+mod table;
+
 use std::collections::BTreeMap;
-use std::fmt;
-use std::path::PathBuf;
 
-use crate::document::{Finding, Severity};
+use crate::document::{Finding, Position, Report};
 
-/// Whose reading of a rule counts where they differ.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Compat {
-    /// As documented: traps of the implementations are mended.
-    #[default]
-    Documented,
-    /// Exactly as Dubbo Java 3.3.6 does it, bugs included.
-    Java,
-}
+pub use applied::{Affected, Applied, Compat, Origin};
+pub use key::{Kind, RuleKey, Scope};
 
-/// Where a document comes from. Of two documents with the same key, the one in
-/// a file counts and not the one in the store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
-    /// A file of the proxy's own.
-    File(PathBuf),
-    /// The store, at a revision.
-    Store {
-        /// The store's revision of the document.
-        revision: i64,
-    },
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Origin::File(path) => write!(f, "{}", path.display()),
-            Origin::Store { revision } => write!(f, "the store at revision {revision}"),
-        }
-    }
-}
-
-/// Which services must be compiled again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Affected {
-    /// None: nothing changed.
-    Nothing,
-    /// The services of these names.
-    Services(Vec<String>),
-    /// Those that this application provides, or any service where the
-    /// application is a caller; see [`Service::is_affected`](crate::Service::is_affected).
-    Application(String),
-    /// Every service.
-    All,
-}
-
-/// What became of a document.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Applied {
-    /// All that was found; one error is enough for the document not to count.
-    pub findings: Vec<Finding>,
-    /// Which services must be compiled again.
-    pub affected: Affected,
-}
-
-impl Applied {
-    /// Whether the document (or its removal) is in force.
-    pub fn is_in_force(&self) -> bool {
-        self.findings.iter().all(|finding| finding.severity < Severity::Error)
-    }
-}
+use condition::ConditionRule;
+use table::Table;
 
 /// The rules in force.
 #[derive(Debug, Default)]
 pub struct RuleSet {
     compat: Compat,
+    pub(crate) conditions: Table<ConditionRule>,
     findings: BTreeMap<String, Vec<Finding>>,
 }
 
@@ -91,26 +40,69 @@ impl RuleSet {
     }
 
     /// Takes a document that was added or changed, or was removed (`None`).
+    ///
+    /// One that does not check out changes nothing: what was in force under its
+    /// key stays in force.
     pub fn apply(&mut self, key: &str, text: Option<&str>, origin: Origin) -> Applied {
-        let Some(_) = text else {
-            self.findings.remove(key);
-            return Applied { findings: Vec::new(), affected: Affected::Nothing };
-        };
         let file = match &origin {
             Origin::File(path) => path.display().to_string(),
             Origin::Store { .. } => key.to_owned(),
         };
-        let findings = vec![Finding {
-            file,
-            line: 0,
-            column: 0,
-            code: "unknown-kind",
-            severity: Severity::Error,
-            message: format!("{key:?} is not the key of a kind of rule that is known"),
-            hint: String::new(),
-        }];
-        self.findings.insert(key.to_owned(), findings.clone());
-        Applied { findings, affected: Affected::Nothing }
+        let mut report = Report::new(file);
+        let affected = match RuleKey::parse(key) {
+            Some(parsed) => self.replace(&parsed, text, &origin, &mut report),
+            None => {
+                report.error(
+                    Position::default(),
+                    "unknown-kind",
+                    format!("{key:?} is not the key of a rule"),
+                    format!(
+                        "a rule's key is <interface>:<version>:<group> or <application>, and one of {}",
+                        Kind::ALL.map(Kind::suffix).join(", ")
+                    ),
+                );
+                Affected::Nothing
+            }
+        };
+        let findings = report.into_findings();
+        if findings.is_empty() {
+            self.findings.remove(key);
+        } else {
+            self.findings.insert(key.to_owned(), findings.clone());
+        }
+        Applied { findings, affected }
+    }
+
+    fn replace(
+        &mut self,
+        key: &RuleKey,
+        text: Option<&str>,
+        origin: &Origin,
+        report: &mut Report,
+    ) -> Affected {
+        match key.kind {
+            Kind::Condition => {
+                let compat = self.compat;
+                replace_in(&mut self.conditions, key, text, origin, report, |text, report| {
+                    let rule = ConditionRule::read(text, key.scope(), compat, report);
+                    be_lenient(compat, report);
+                    rule
+                })
+            }
+        };
+        if report.has_errors() { Affected::Nothing } else { key.affected() }
+    }
+
+    /// The (group, version) pairs that rules about a service name; `prefix` is
+    /// its name and a colon.
+    pub(crate) fn service_pairs<'a>(
+        &'a self,
+        prefix: &'a str,
+    ) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.conditions.with_prefix(prefix).filter_map(move |(about, _)| {
+            let (version, group) = about.strip_prefix(prefix)?.split_once(':')?;
+            Some((group, version))
+        })
     }
 
     /// What is known against the documents last seen, by key; only keys with
@@ -118,4 +110,45 @@ impl RuleSet {
     pub fn findings(&self) -> impl Iterator<Item = (&str, &[Finding])> {
         self.findings.iter().map(|(key, findings)| (key.as_str(), findings.as_slice()))
     }
+}
+
+/// Java passes over what it does not know, and takes the last of equal keys.
+fn be_lenient(compat: Compat, report: &mut Report) {
+    if compat == Compat::Java {
+        report.soften("unknown-key");
+        report.soften("yaml-duplicate-key");
+    }
+}
+
+/// Reads a document and puts it in force, unless something is wrong with it.
+fn replace_in<T>(
+    table: &mut Table<T>,
+    key: &RuleKey,
+    text: Option<&str>,
+    origin: &Origin,
+    report: &mut Report,
+    read: impl FnOnce(&str, &mut Report) -> Option<T>,
+) {
+    if let Origin::File(path) = origin
+        && let Some(other) = table.file(&key.about)
+        && other != path
+    {
+        if text.is_some() {
+            report.error(
+                Position::default(),
+                "duplicate-rule",
+                format!("{} holds a rule with this key already", other.display()),
+                "keep one of the two files",
+            );
+        }
+        return;
+    }
+    let rule = match text {
+        None => None,
+        Some(text) => match read(text, report) {
+            Some(rule) if !report.has_errors() => Some(rule),
+            _ => return,
+        },
+    };
+    table.set(&key.about, origin, rule);
 }

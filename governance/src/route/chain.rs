@@ -1,0 +1,137 @@
+//! The steps of a service in one group and version, in order.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+
+use crate::decide::Dice;
+use crate::endpoint::Endpoint;
+use crate::rules::condition::{ConditionRule, Conditions};
+use crate::rules::{Compat, Kind, RuleSet};
+use crate::set::EndpointSet;
+
+use super::call::CallView;
+use super::{Action, Emptied, Narrowing, Step, Trace, condition};
+
+/// What rules are compiled for.
+pub(crate) struct Site<'a> {
+    pub(crate) service: &'a str,
+    pub(crate) group: &'a str,
+    pub(crate) version: &'a str,
+    pub(crate) endpoints: &'a [Endpoint],
+    /// Those of the group and version.
+    pub(crate) members: &'a EndpointSet,
+    /// The applications that may call; `None` for any.
+    pub(crate) callers: Option<&'a [String]>,
+}
+
+/// The steps, in the order of Dubbo's router chain (`@Activate(order)`): the
+/// service's own conditions (140), those of the application that provides it
+/// (145), those of the application that calls (150).
+#[derive(Debug, Default)]
+pub(crate) struct Chain {
+    service: Vec<Step>,
+    provider: Vec<Step>,
+    callers: HashMap<Box<str>, Vec<Step>, FixedState>,
+    /// In Java the router for the provider's application starts with the rule
+    /// of the caller's, and keeps it where the provider's has none.
+    callers_twice: bool,
+}
+
+impl Chain {
+    pub(crate) fn compile(site: &Site<'_>, rules: &RuleSet) -> Chain {
+        let compat = rules.compat();
+        let mut chain = Chain::default();
+        let key = format!("{}:{}:{}", site.service, site.version, site.group);
+        if let Some(rule) = rules.conditions.get(&key) {
+            add_conditions(&mut chain.service, &key, rule, site.endpoints, compat);
+        }
+        let provider = site
+            .members
+            .iter()
+            .find_map(|index| site.endpoints.get(index))
+            .and_then(Endpoint::application);
+        let provided = provider.and_then(|app| Some((app, rules.conditions.get(app)?)));
+        if let Some((app, rule)) = provided {
+            add_conditions(&mut chain.provider, app, rule, site.endpoints, compat);
+        }
+        let mut add_caller = |app: &str, rule: &ConditionRule| {
+            let steps = chain.callers.entry(app.into()).or_default();
+            add_conditions(steps, app, rule, site.endpoints, compat);
+        };
+        match site.callers {
+            Some(callers) => {
+                for app in callers {
+                    if let Some(rule) = rules.conditions.get(app) {
+                        add_caller(app, rule);
+                    }
+                }
+            }
+            None => {
+                for (app, rule) in rules.conditions.with_prefix("") {
+                    if !app.contains(':') {
+                        add_caller(app, rule);
+                    }
+                }
+            }
+        }
+        chain.callers_twice = compat == Compat::Java && provided.is_none();
+        chain
+    }
+
+    /// Narrows the candidates down. Stops as soon as nobody is left, and says
+    /// which step that was.
+    pub(crate) fn run<T: Trace>(
+        &self,
+        call: &CallView<'_>,
+        sets: &mut Narrowing,
+        dice: &mut dyn Dice,
+        trace: &mut T,
+    ) -> Option<Emptied<'_>> {
+        let caller = self.callers.get(call.caller.application).map_or(&[][..], Vec::as_slice);
+        let twice = if self.callers_twice { caller } else { &[] };
+        // Where one application provides and calls, its rule stands in both.
+        let provider = if call.compat == Compat::Java || caller.is_empty() {
+            self.provider.as_slice()
+        } else {
+            let same = self.provider.first().map(|step| &step.rule)
+                == caller.first().map(|step| &step.rule);
+            if same { &[] } else { self.provider.as_slice() }
+        };
+        for steps in [&self.service, provider, twice, caller] {
+            for step in steps {
+                let verdict = step.run(call, sets, dice, trace);
+                if sets.candidates.is_empty() {
+                    return Some(Emptied { step, verdict });
+                }
+            }
+        }
+        None
+    }
+}
+
+fn add_conditions(
+    steps: &mut Vec<Step>,
+    about: &str,
+    rule: &ConditionRule,
+    endpoints: &[Endpoint],
+    compat: Compat,
+) {
+    if !rule.enabled {
+        return;
+    }
+    let key: Arc<str> = format!("{about}{}", Kind::Condition.suffix()).into();
+    match &rule.conditions {
+        Conditions::Plain(conditions) => steps.extend(conditions.iter().map(|read| Step {
+            rule: key.clone(),
+            line: read.position.line,
+            action: Action::Condition(condition::Condition::compile(read, rule.force, endpoints)),
+        })),
+        Conditions::Split(splits) => steps.extend(splits.iter().map(|read| Step {
+            rule: key.clone(),
+            line: read.position.line,
+            action: Action::Split(condition::Split::compile(read, rule.force, endpoints, compat)),
+        })),
+    }
+}

@@ -1,0 +1,13 @@
+//! Condition rules: `<service>.condition-router` and `<app>.condition-router`,
+//! in their old form (`when => then`) and the one of v3.1 (`from`, `to`).
+//!
+//! Semantics: Dubbo 3.3.6, `ConditionRuleParser`, `ConditionStateRouter` and
+//! `MultiDestConditionRouter`. How they run: [`crate::route`].
+
+mod expression;
+mod pattern;
+mod read;
+
+pub(crate) use expression::{Clause, Condition, Expression, SENTINEL, Source};
+pub(crate) use pattern::Pattern;
+pub(crate) use read::{ConditionRule, Conditions, Split};

@@ -2,7 +2,7 @@
 //! caller's own call went out by (Dubbo's callback arguments).
 //!
 //! A call that carries a callback goes out by a connection that serves its
-//! caller alone (see [`Engine::upstream`]), so that it is clear whom the
+//! caller alone (see [`Engine::bound_upstream`]), so that it is clear whom the
 //! provider means.
 
 use std::rc::Rc;
@@ -24,7 +24,8 @@ pub(crate) fn call_back<C: FrameCodec>(
 ) {
     let worker = &engine.worker;
     let origin = C::origin(frame.bytes());
-    let caller = provider.bound.borrow().first().filter(|link| !link.is_closed()).cloned();
+    let caller = provider.bound.borrow().first().map(|bound| bound.link.clone());
+    let caller = caller.filter(|caller| !caller.is_closed());
     let Some((caller, listener)) =
         caller.as_ref().and_then(|caller| Some((caller, caller.listener()?)))
     else {

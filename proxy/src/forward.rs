@@ -83,7 +83,7 @@ pub(crate) fn request<C: FrameCodec>(
         now,
         tried,
     };
-    let route = match route::choose(worker, ask) {
+    let mut route = match route::choose(worker, ask) {
         Ok(route) => route,
         Err(Refusal::Fault(fault)) => {
             return refuse(engine, from, listener, &head, answerable, &fault, started);
@@ -100,7 +100,11 @@ pub(crate) fn request<C: FrameCodec>(
     drop(head);
 
     // 4 connect or reuse
-    let to = engine.upstream(&route, binds.then_some(from), now);
+    let to = if binds {
+        engine.bound_upstream(from, &mut route, now)
+    } else {
+        engine.shared_upstream(&route, now)
+    };
 
     // 5 send
     let ended = |outcome| Ended {

@@ -21,7 +21,7 @@ use crate::access_log::AccessLog;
 use crate::admin::{self, AdminState, Readiness};
 use crate::config::{self, Config, Direction, Listener};
 use crate::control::{Control, Subscriptions};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, registry_source};
 use crate::worker_thread::{self, Seed, WorkerListener};
 
 /// Connections that may wait to be accepted.
@@ -240,6 +240,10 @@ async fn serve(
     }
     let mut control = Control::new(&config, ids);
     let mut view = registry.view();
+    metrics.add_source(registry_source(&registry));
+    if !config.store.is_empty() {
+        readiness.hold("store", "it has not answered yet");
+    }
     control.update(view.borrow_and_update().clone());
     let mut admin = None;
     if let Some(addr) = config.admin {
@@ -291,6 +295,9 @@ async fn serve(
                     break ends.recv().await;
                 }
                 let latest = view.borrow_and_update().clone();
+                if can_route(&latest) {
+                    readiness.release("store");
+                }
                 control.update(latest);
             }
             next = next_config(&mut configs) => {
@@ -325,6 +332,14 @@ async fn serve(
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Whether the store answered, or is remembered from before.
+fn can_route(view: &registry::View) -> bool {
+    let remembered = |service: &Arc<registry::Service>| {
+        matches!(service.state, registry::ServiceState::LastGood { .. })
+    };
+    view.store.connected || view.services.values().any(remembered)
 }
 
 /// The next configuration; never, without a file to follow.

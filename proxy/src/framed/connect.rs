@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 use super::drive::{End, drive};
 use super::engine::Engine;
-use super::link::{Link, Role, State};
+use super::link::{Bound, Link, Role, State};
 use crate::forward;
 use crate::listener::ListenerContext;
 use crate::metrics::Side;
@@ -48,34 +48,15 @@ impl<C: FrameCodec> Engine<C> {
         listener.connections.set(listener.connections.get() - 1);
         self.forget(&link);
         for upstream in link.bound.take() {
-            upstream.bound.take();
-            self.close(&upstream);
+            upstream.link.bound.take();
+            self.close(&upstream.link);
         }
         self.fail_all(&link, Instant::now());
     }
 
-    /// The connection that a call goes out by: the one that all callers of the
-    /// endpoint share, or one that serves `bound_to` alone.
-    pub(crate) fn upstream(
-        self: &Rc<Self>,
-        route: &Route,
-        bound_to: Option<&Rc<Link<C>>>,
-        now: Instant,
-    ) -> Rc<Link<C>> {
-        if let Some(caller) = bound_to {
-            let existing = caller
-                .bound
-                .borrow()
-                .iter()
-                .find(|link| link.endpoint() == Some(route.hop.endpoint) && !link.is_closed())
-                .cloned();
-            return existing.unwrap_or_else(|| {
-                let link = self.connect(route, now);
-                link.bound.borrow_mut().push(caller.clone());
-                caller.bound.borrow_mut().push(link.clone());
-                link
-            });
-        }
+    /// The connection that a call goes out by, which all callers of the
+    /// endpoint share.
+    pub(crate) fn shared_upstream(self: &Rc<Self>, route: &Route, now: Instant) -> Rc<Link<C>> {
         let index = route.hop.endpoint.0 as usize;
         if let Some(Some(link)) = self.upstreams.borrow().get(index)
             && !link.is_closed()
@@ -88,6 +69,29 @@ impl<C: FrameCodec> Engine<C> {
             upstreams.resize(index + 1, None);
         }
         upstreams[index] = Some(link.clone());
+        link
+    }
+
+    /// The connection by which this caller alone calls this service. Its first
+    /// call decides the endpoint: a later one may take back what that gave
+    /// (Dubbo: unsubscribe a callback).
+    pub(crate) fn bound_upstream(
+        self: &Rc<Self>,
+        caller: &Rc<Link<C>>,
+        route: &mut Route,
+        now: Instant,
+    ) -> Rc<Link<C>> {
+        let serves =
+            |bound: &&Bound<C>| bound.service == route.method.service && !bound.link.is_closed();
+        let existing = caller.bound.borrow().iter().find(serves).map(|bound| bound.link.clone());
+        if let Some(link) = existing {
+            route.hop.endpoint = link.endpoint().unwrap_or(route.hop.endpoint);
+            return link;
+        }
+        let link = self.connect(route, now);
+        let service = &route.method.service;
+        link.bound.borrow_mut().push(Bound { service: service.clone(), link: caller.clone() });
+        caller.bound.borrow_mut().push(Bound { service: service.clone(), link: link.clone() });
         link
     }
 
@@ -159,7 +163,7 @@ impl<C: FrameCodec> Engine<C> {
         link.state.set(State::Closed);
         self.forget(link);
         for caller in link.bound.take() {
-            caller.bound.borrow_mut().retain(|bound| !Rc::ptr_eq(bound, link));
+            caller.link.bound.borrow_mut().retain(|bound| !Rc::ptr_eq(&bound.link, link));
         }
         for frame in link.take_unsent() {
             forward::resend(self, link, frame, avoid, now);

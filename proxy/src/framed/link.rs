@@ -51,6 +51,13 @@ pub(crate) enum State {
     Closed,
 }
 
+/// The other end of a pair of connections that serve only each other, so that a
+/// provider can call back.
+pub(crate) struct Bound<C: FrameCodec> {
+    pub(crate) service: Box<str>,
+    pub(crate) link: Rc<Link<C>>,
+}
+
 /// One connection.
 pub(crate) struct Link<C: FrameCodec> {
     pub(crate) number: u64,
@@ -66,9 +73,9 @@ pub(crate) struct Link<C: FrameCodec> {
     pub(crate) last_read: Cell<Instant>,
     /// When the last heartbeat was sent.
     pub(crate) last_ping: Cell<Instant>,
-    /// The upstream connection that serves this caller alone, or the caller
-    /// that an upstream connection serves alone (callbacks go the other way).
-    pub(crate) bound: RefCell<Vec<Rc<Link<C>>>>,
+    /// The upstream connections that serve this caller alone, or the one caller
+    /// that an upstream connection serves alone.
+    pub(crate) bound: RefCell<Vec<Bound<C>>>,
     output: RefCell<Output>,
     socket: OnceCell<OwnedWriteHalf>,
     /// The kernel took less than was offered; wait until it takes more.

@@ -12,6 +12,7 @@ mod cell;
 mod label_sets;
 mod method;
 mod process;
+mod registry;
 mod text;
 mod worker;
 
@@ -23,6 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use codec::Reason;
 
 pub use method::MethodMetrics;
+pub(crate) use registry::registry_source;
 pub use text::{CONTENT_TYPE, Family, Label, Text};
 pub use worker::{Side, WorkerMetrics};
 

@@ -12,8 +12,14 @@ use super::leaf::{Leaf, Text};
 pub struct Attachments<'a> {
     input: Input<'a>,
     form: Form<'a>,
+    /// Where the map starts, with its length if it has one before it.
+    map_at: usize,
     /// Whether entries may follow.
     open: bool,
+    /// Where the entry last returned starts.
+    entry_at: usize,
+    /// Where its value starts.
+    value_at: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -31,6 +37,7 @@ impl<'a> Attachments<'a> {
     ) -> Result<Self, DecodeError> {
         let what = "attachments";
         let offset = input.at();
+        let map_at = offset;
         let open = match input.peek() {
             None => false,
             Some(b'N') => input.byte(what).map(|_| false)?,
@@ -44,16 +51,31 @@ impl<'a> Attachments<'a> {
                 return Err(DecodeError::Unexpected { what, expected: "a map", found, offset });
             }
         };
-        Ok(Attachments { input, form: Form::Hessian2(skip), open })
+        Ok(Attachments {
+            input,
+            form: Form::Hessian2(skip),
+            open,
+            entry_at: 0,
+            value_at: 0,
+            map_at,
+        })
     }
 
     /// The map document at `input` of a fastjson2 body; null or the body's end
     /// are read as an empty one.
     pub(super) fn jsonb(mut body: Input<'a>) -> Result<Self, DecodeError> {
         let what = "attachments";
+        let map_at = body.at();
         let mut skip = jsonb::Skip::default();
         if body.is_at_end() {
-            return Ok(Attachments { input: body, form: Form::Jsonb(skip), open: false });
+            return Ok(Attachments {
+                input: body,
+                form: Form::Jsonb(skip),
+                open: false,
+                entry_at: 0,
+                value_at: 0,
+                map_at,
+            });
         }
         let mut input = jsonb::document(&mut body, what)?;
         let mut offset = input.at();
@@ -70,13 +92,47 @@ impl<'a> Attachments<'a> {
                 return Err(DecodeError::Unexpected { what, expected: "a map", found, offset });
             }
         };
-        Ok(Attachments { input, form: Form::Jsonb(skip), open })
+        Ok(Attachments { input, form: Form::Jsonb(skip), open, entry_at: 0, value_at: 0, map_at })
+    }
+
+    /// Whether there is a map at all: null and the body's end are not.
+    pub(super) fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// Where the map starts, with its length if it has one before it.
+    pub(super) fn map_at(&self) -> usize {
+        self.map_at
+    }
+
+    /// Where the entry last returned starts; at the end, where the end mark is.
+    pub(super) fn entry_at(&self) -> usize {
+        self.entry_at
+    }
+
+    /// Where the value of the entry last returned starts.
+    pub(super) fn value_at(&self) -> usize {
+        self.value_at
+    }
+
+    /// Where reading goes on.
+    pub(super) fn at(&self) -> usize {
+        self.input.at()
+    }
+
+    /// How many names were given a symbol so far.
+    pub(super) fn symbols(&self) -> usize {
+        match &self.form {
+            Form::Hessian2(_) => 0,
+            Form::Jsonb(skip) => skip.symbols(),
+        }
     }
 
     #[inline]
     fn entry(&mut self) -> Result<Option<(Text<'a>, Leaf<'a>)>, DecodeError> {
         loop {
             let input = &mut self.input;
+            self.entry_at = input.at();
             let (end, key) = match &mut self.form {
                 Form::Hessian2(_) if input.peek() == Some(b'Z') => (true, None),
                 Form::Hessian2(skip) => match Leaf::hessian2(input, skip)? {
@@ -90,6 +146,7 @@ impl<'a> Attachments<'a> {
                 input.byte("end of the attachments")?;
                 return Ok(None);
             }
+            self.value_at = input.at();
             let value = match &mut self.form {
                 Form::Hessian2(skip) => Leaf::hessian2(input, skip)?,
                 Form::Jsonb(skip) => Leaf::jsonb(input, skip)?,

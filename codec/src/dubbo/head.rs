@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::error::DecodeError;
 use crate::head::{Argument, RequestHead as Head, Target};
 use crate::input::Input;
+use crate::value::Value;
 use crate::{hessian2, jsonb};
 
 use super::attachments::Attachments;
@@ -122,6 +123,33 @@ impl<'a> RequestHead<'a> {
             return Ok(method);
         }
         Ok(Cow::Borrowed(&self.lead()?.method))
+    }
+
+    /// All arguments, built. References among them are numbered over the body.
+    ///
+    /// # Errors
+    /// When the body is opaque, malformed, or over the limits.
+    pub fn arguments(&self, limits: hessian2::Limits) -> Result<Vec<Value>, DecodeError> {
+        let lead = self.lead()?;
+        let count = count_parameters(&lead.parameter_types)?;
+        let mut body = self.body(lead.arguments);
+        let mut arguments = Vec::new();
+        match self.serialization() {
+            Serialization::Hessian2 => {
+                let mut decoder = hessian2::Decoder::new(body, limits);
+                for _ in 0..count {
+                    arguments.push(decoder.value()?);
+                }
+            }
+            Serialization::Fastjson2 => {
+                for _ in 0..count {
+                    let document = jsonb::document(&mut body, "argument")?;
+                    arguments.push(jsonb::Decoder::new(document, limits).value()?);
+                }
+            }
+            other => return Err(other.opaque()),
+        }
+        Ok(arguments)
     }
 
     fn body(&self, at: usize) -> Input<'a> {

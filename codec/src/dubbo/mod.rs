@@ -23,14 +23,19 @@
 //! * [`serialization`]: which serializations can be read.
 //! * [`head`]: the lazily read view of a request.
 //! * [`attachments`]: a message's attachments, one at a time.
+//! * [`edit`]: setting and removing them.
 //! * [`leaf`]: a value as far as routing looks into it.
 //! * [`response`]: what a call came to.
+//! * [`call`], [`answer`]: whole requests and responses, for a client of our own.
 //! * [`reply`]: the mesh's own answers.
 //!
 //! Values themselves are in [`crate::hessian2`] and [`crate::jsonb`]; whatever
 //! serialization a body is in, it is passed on untouched.
 
+pub mod answer;
 pub mod attachments;
+pub mod call;
+pub mod edit;
 pub mod head;
 pub mod header;
 pub mod leaf;
@@ -45,10 +50,13 @@ use crate::error::DecodeError;
 use crate::fault::{Fault, Outcome};
 use crate::frame::{Detect, FrameCodec, Kind, Meta};
 
+pub use answer::Answer;
+pub use call::Call;
 pub use head::RequestHead;
 pub use header::Header;
 pub use leaf::{Leaf, Text};
 pub use origin::Origin;
+pub use response::{ResponseHead, ResponseType};
 pub use serialization::Serialization;
 
 /// The Dubbo protocol.

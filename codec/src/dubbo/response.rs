@@ -1,11 +1,14 @@
 //! Responses: what a call came to.
 
+use std::borrow::Cow;
+
 use crate::error::DecodeError;
 use crate::fault::Outcome;
 use crate::hessian2;
 use crate::input::Input;
 use crate::jsonb;
 
+use super::attachments::Attachments;
 use super::header::{self, Header};
 use super::serialization::Serialization;
 
@@ -38,6 +41,21 @@ impl ResponseType {
             5 => ResponseType::NullWithAttachments,
             _ => return None,
         })
+    }
+
+    /// Its number on the wire.
+    pub fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The same, with attachments after it.
+    pub fn with_attachments(self) -> ResponseType {
+        match self {
+            ResponseType::Exception => ResponseType::ExceptionWithAttachments,
+            ResponseType::Value => ResponseType::ValueWithAttachments,
+            ResponseType::Null => ResponseType::NullWithAttachments,
+            with => with,
+        }
     }
 
     /// Whether an exception follows.
@@ -83,14 +101,94 @@ impl ResponseType {
     }
 }
 
+/// A response frame, read as far as somebody asks.
+#[derive(Debug, Clone, Copy)]
+pub struct ResponseHead<'a> {
+    frame: &'a [u8],
+    header: Header,
+}
+
+impl<'a> ResponseHead<'a> {
+    /// The head of a whole response frame.
+    ///
+    /// # Errors
+    /// When the frame is shorter than the fixed header, or no Dubbo frame.
+    pub fn new(frame: &'a [u8]) -> Result<Self, DecodeError> {
+        Ok(ResponseHead { frame, header: Header::read(frame)? })
+    }
+
+    /// The fixed header.
+    pub fn header(&self) -> Header {
+        self.header
+    }
+
+    /// What the body announces. Only for [`header::OK`] responses.
+    ///
+    /// # Errors
+    /// When the body is opaque or malformed.
+    pub fn response_type(&self) -> Result<ResponseType, DecodeError> {
+        ResponseType::read(self.header.serialization(), &mut self.body())
+    }
+
+    /// The text of a response whose status is not [`header::OK`].
+    ///
+    /// # Errors
+    /// When the body is opaque or malformed.
+    pub fn error_message(&self) -> Result<Cow<'a, str>, DecodeError> {
+        let what = "error message";
+        let mut body = self.body();
+        if body.is_at_end() {
+            return Ok(Cow::Borrowed(""));
+        }
+        Ok(match self.header.serialization() {
+            Serialization::Hessian2 => hessian2::scalar::string(&mut body, what)?
+                .map_or(Cow::Borrowed(""), |text| text.to_str()),
+            Serialization::Fastjson2 => jsonb::string_document(&mut body, what)?
+                .map_or(Cow::Borrowed(""), |text| text.to_str()),
+            other => return Err(other.opaque()),
+        })
+    }
+
+    /// The attachments; `None` when the response is of a type without them.
+    ///
+    /// # Errors
+    /// When the body is opaque, or malformed up to them.
+    pub fn attachments(&self) -> Result<Option<Attachments<'a>>, DecodeError> {
+        let mut body = self.body();
+        let serialization = self.header.serialization();
+        let kind = ResponseType::read(serialization, &mut body)?;
+        if !kind.has_attachments() {
+            return Ok(None);
+        }
+        match serialization {
+            Serialization::Hessian2 => {
+                let mut skip = hessian2::Skip::default();
+                skip.values(&mut body, u64::from(kind.has_value()))?;
+                Attachments::hessian2(body, skip).map(Some)
+            }
+            Serialization::Fastjson2 => {
+                if kind.has_value() {
+                    jsonb::document(&mut body, "value")?;
+                }
+                Attachments::jsonb(body).map(Some)
+            }
+            other => Err(other.opaque()),
+        }
+    }
+
+    pub(super) fn body(&self) -> Input<'a> {
+        Input::new(self.frame, header::LEN)
+    }
+}
+
 /// How the call ended. An exception counts as the provider's own only where
 /// the body can be read.
 pub(super) fn outcome(frame: &[u8]) -> Outcome {
-    let Ok(header) = Header::read(frame) else { return Outcome::ProviderError };
-    if header.status != header::OK {
+    let Ok(response) = ResponseHead::new(frame) else { return Outcome::ProviderError };
+    if response.header.status != header::OK {
         return Outcome::ProviderError;
     }
-    match ResponseType::read(header.serialization(), &mut Input::new(frame, header::LEN)) {
+    match response.response_type() {
         Ok(kind) if kind.is_exception() => Outcome::BusinessException,
         Ok(_) | Err(DecodeError::Opaque { .. }) => Outcome::Success,
         Err(_) => Outcome::ProviderError,

@@ -4,6 +4,7 @@
 //! document, so that values can be stepped over without looking inside; see
 //! [`document`]. Inside a document:
 //!
+//! * [`decode`]: a document to a [`crate::value::Value`].
 //! * [`text`]: strings in their encodings.
 //! * [`scalar`]: strings, integers, lengths and names where they stand.
 //! * [`write`]: the forms, as Java writes them.
@@ -13,6 +14,9 @@
 //! `JSONReaderJSONB` (2.0.57), how Dubbo uses them
 //! `FastJson2ObjectInput`/`FastJson2ObjectOutput` of Dubbo 3.3.
 
+pub mod decode;
+mod graph;
+mod number;
 pub mod scalar;
 pub mod skip;
 pub mod text;
@@ -21,6 +25,7 @@ pub mod write;
 use crate::error::DecodeError;
 use crate::input::Input;
 
+pub use decode::Decoder;
 pub use skip::Skip;
 pub use text::Text;
 

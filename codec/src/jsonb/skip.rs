@@ -27,6 +27,11 @@ impl Default for Skip<'_> {
 }
 
 impl<'a> Skip<'a> {
+    /// How many names were given a symbol so far.
+    pub(crate) fn symbols(&self) -> usize {
+        self.symbols.len()
+    }
+
     /// A map's key: a string, or a symbol for one. `None` for null and for
     /// keys that are not text, which are stepped over.
     ///
@@ -46,7 +51,7 @@ impl<'a> Skip<'a> {
 
     /// What follows a symbol's tag: a number, or a string and the number it
     /// gets.
-    fn symbol(&mut self, input: &mut Input<'a>) -> Result<Text<'a>, DecodeError> {
+    pub(super) fn symbol(&mut self, input: &mut Input<'a>) -> Result<Text<'a>, DecodeError> {
         let what = "symbol";
         let offset = input.at();
         let tag = input.byte(what)?;
@@ -74,11 +79,7 @@ impl<'a> Skip<'a> {
     }
 
     /// Reads the number `text` gets.
-    pub(super) fn define(
-        &mut self,
-        input: &mut Input<'a>,
-        text: Text<'a>,
-    ) -> Result<(), DecodeError> {
+    fn define(&mut self, input: &mut Input<'a>, text: Text<'a>) -> Result<(), DecodeError> {
         let number = scalar::integer(input, "symbol")? as i32;
         Limits::check("symbols", self.symbols.len() + 1, self.limits.classes)?;
         self.symbols.push((number, text));

@@ -29,6 +29,12 @@ pub struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
+    /// The bytes it takes in the document, without its head. Decoded it takes no
+    /// more than three times as many.
+    pub fn encoded_len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The string, borrowed where its bytes are UTF-8 already. What its
     /// encoding does not allow becomes U+FFFD.
     pub fn to_str(&self) -> Cow<'a, str> {

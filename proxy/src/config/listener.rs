@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use governance::document::{Mapping, Node, Report};
+use governance::document::{Mapping, Node, Report, Value};
 use governance::url::Url;
 
 use super::service;
@@ -17,15 +17,13 @@ pub(super) fn listeners(
 ) -> Vec<Listener> {
     top.required("listeners", report);
     let nodes = top.list("listeners", report);
-    if let (true, Some(node)) = (nodes.is_empty(), top.value("listeners")) {
-        if node.list("listeners", &mut Report::default()).is_some() {
-            report.error(
-                node.position,
-                "no-listener",
-                "there is no listener, so nothing would be done",
-                "add one, e.g. {name: out, bind: \"0.0.0.0:20880\", direction: outbound}",
-            );
-        }
+    if let Some(empty) = empty_list(top, "listeners") {
+        report.error(
+            empty.position,
+            "no-listener",
+            "there is no listener, so nothing would be done",
+            "add one, e.g. {name: out, bind: \"0.0.0.0:20880\", direction: outbound}",
+        );
     }
     let mut names = HashSet::new();
     let mut binds = HashSet::new();
@@ -134,11 +132,9 @@ fn registration(node: &Node, has_store: bool, report: &mut Report) -> Option<Reg
     let mut mapping = node.mapping("register", report)?;
     let advertise =
         mapping.required("advertise", report).and_then(|node| peer(node, "advertise", report));
-    if let Some(none) = mapping
-        .required("urls", report)
-        .filter(|node| node.list("urls", &mut Report::default()).is_some_and(<[Node]>::is_empty))
-    {
-        report.error(none.position, "no-url", "urls is empty, so nothing would be registered", "");
+    mapping.required("urls", report);
+    if let Some(empty) = empty_list(&mut mapping, "urls") {
+        report.error(empty.position, "no-url", "urls is empty, so nothing would be registered", "");
     }
     let mut urls = Vec::new();
     for (url, at) in mapping.texts("urls", report) {
@@ -162,6 +158,13 @@ fn registration(node: &Node, has_store: bool, report: &mut Report) -> Option<Reg
     }
     mapping.finish(report);
     Some(Registration { advertise: advertise?, urls })
+}
+
+/// A list that is there and has nothing in it.
+fn empty_list<'n>(mapping: &mut Mapping<'n>, key: &'static str) -> Option<&'n Node> {
+    mapping
+        .value(key)
+        .filter(|node| matches!(&node.value, Value::Sequence(items) if items.is_empty()))
 }
 
 fn protocols(mapping: &mut Mapping<'_>, report: &mut Report) -> Option<Vec<Protocol>> {

@@ -68,15 +68,16 @@ fn config(file: &Path, root: &Node, report: &mut Report) -> Option<Config> {
         access_log: access_log(&mut top, folder, report),
         store,
     };
-    if let (Some(admin), Some(node)) = (config.admin, top.value("admin")) {
-        if admin.port() != 0 && config.listeners.iter().any(|listener| listener.bind == admin) {
-            report.error(
-                node.position,
-                "duplicate-bind",
-                format!("a listener has {admin} already"),
-                "give the admin pages a port of their own",
-            );
-        }
+    let taken = |admin| config.listeners.iter().any(|listener| listener.bind == admin);
+    if let Some(admin) = config.admin.filter(|admin| admin.port() != 0 && taken(*admin))
+        && let Some(node) = top.value("admin")
+    {
+        report.error(
+            node.position,
+            "duplicate-bind",
+            format!("a listener has {admin} already"),
+            "give the admin pages a port of their own",
+        );
     }
     top.finish(report);
     Some(config)

@@ -52,7 +52,7 @@ impl fmt::Display for ShownDuration {
         for (unit, factor) in
             [("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1_000)]
         {
-            if micros % factor == 0 && micros > 0 {
+            if micros > 0 && micros.is_multiple_of(factor) {
                 return write!(f, "{}{unit}", micros / factor);
             }
         }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use governance::document::{Mapping, Node, Report};
+use governance::document::{Mapping, Node, Report, Value};
 
 use super::value::{peer, protocol};
 use super::{Protocol, StaticEndpoint, StaticService};
@@ -81,11 +81,8 @@ fn endpoint(node: &Node, report: &mut Report) -> Option<StaticEndpoint> {
     let weight = mapping.integer("weight", 0..=100_000, report);
     let group = mapping.text("group", report).unwrap_or_default().to_owned();
     let version = mapping.text("version", report).unwrap_or_default().to_owned();
-    if let Some(labels) = mapping.peek("labels").and_then(|node| match node.is_null() {
-        true => None,
-        false => node.mapping("labels", &mut Report::default()),
-    }) {
-        for (key, _) in labels.entries() {
+    if let Some(Value::Mapping(labels)) = mapping.value("labels").map(|node| &node.value) {
+        for (key, _) in labels {
             let Some(scalar) = key.scalar() else { continue };
             if NOT_LABELS.contains(&scalar.text.as_str()) {
                 report.error(

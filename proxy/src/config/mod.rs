@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use parse::{load, parse};
+pub use quantity::duration;
 pub use watch::{needs_restart, watch};
 
 /// All that `spanwire proxy -c FILE` is told.

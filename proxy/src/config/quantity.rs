@@ -16,8 +16,9 @@ const SIZES: [(&str, u64); 7] = [
     ("B", 1),
 ];
 
-/// Reads a duration; `None` when the text is none.
-pub(super) fn duration(text: &str) -> Option<Duration> {
+/// Reads a duration as configurations write it (`500ms`, `1.5s`; units `us`, `ms`,
+/// `s`, `m`, `h`); `None` when the text is none.
+pub fn duration(text: &str) -> Option<Duration> {
     quantity(text, &DURATIONS).map(Duration::from_micros)
 }
 

@@ -1,0 +1,70 @@
+//! How errors and findings look: one shape, readable without colour, colour only
+//! on a terminal and never with `NO_COLOR`.
+
+use std::io::{self, IsTerminal, Write};
+
+use governance::{Finding, Severity};
+
+/// Whether standard error takes colour.
+pub(crate) fn stderr_has_colour() -> bool {
+    let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    wanted && io::stderr().is_terminal()
+}
+
+/// Prints `error: …`, and the hint after an empty line.
+pub(crate) fn error(message: &str, hint: &str) {
+    to_stderr(&paint(Severity::Error, message, hint));
+}
+
+/// Prints every finding.
+pub(crate) fn findings(findings: &[Finding]) {
+    for (i, finding) in findings.iter().enumerate() {
+        let gap = if i == 0 { "" } else { "\n" };
+        let message = if finding.line == 0 {
+            format!("{}: {}", finding.file, finding.message)
+        } else {
+            format!("{}:{}:{}: {}", finding.file, finding.line, finding.column, finding.message)
+        };
+        to_stderr(&format!("{gap}{}", paint(finding.severity, &message, &finding.hint)));
+    }
+}
+
+fn paint(severity: Severity, message: &str, hint: &str) -> String {
+    let label = severity.label();
+    let colour = match severity {
+        Severity::Error => 31,
+        Severity::Warning => 33,
+        Severity::Info => 36,
+    };
+    let (label, hint_label) = if stderr_has_colour() {
+        (format!("\x1b[1;{colour}m{label}\x1b[0m"), "\x1b[1;32mhint\x1b[0m")
+    } else {
+        (label.to_owned(), "hint")
+    };
+    if hint.is_empty() {
+        format!("{label}: {message}\n")
+    } else {
+        format!("{label}: {message}\n\n{hint_label}: {hint}\n")
+    }
+}
+
+/// Standard error may be closed; there is nobody left to tell then.
+fn to_stderr(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// An error and what caused it, on one line. A cause that the error's own text
+/// ends with is not repeated.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        if !text.ends_with(&message) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,158 @@
+//! `spanwire proxy`: its configuration, and its life from start to signal.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use super::*;
+
+/// A folder with a configuration in it.
+fn write(text: &str) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("proxy.yaml");
+    fs::write(&file, text).expect("a new file");
+    (folder, file)
+}
+
+const GOOD: &str = "admin: 127.0.0.1:0
+workers: 1
+listeners: [{name: gw, bind: \"127.0.0.1:0\", direction: gateway}]
+timeouts: {drain: 1s}
+";
+
+#[test]
+fn every_mistake_is_told_at_once() {
+    let (_folder, file) = write("listener: []\nworkers: none\ntimeouts: {call: soon}\n");
+    let file = file.to_str().expect("a path in UTF-8");
+    check(
+        &["proxy", "-c", file, "--check"],
+        2,
+        "",
+        &format!(
+            "error: {file}:1:1: listeners is missing
+
+error: {file}:1:1: unknown key \"listener\"
+
+hint: did you mean listeners?
+
+error: {file}:2:10: workers must be a whole number, but is \"none\"
+
+error: {file}:3:18: call \"soon\" is not a duration
+
+hint: write a number and a unit: us, ms, s, m or h, e.g. 500ms or 1.5s
+"
+        ),
+    );
+    // Without --check as well: nothing is started.
+    assert_eq!(run(&["proxy", "-c", file]).status, 2);
+}
+
+#[test]
+fn a_good_configuration_checks_in_silence() {
+    let (_folder, file) = write(GOOD);
+    check(&["proxy", "-c", file.to_str().expect("UTF-8"), "--check"], 0, "", "");
+}
+
+#[test]
+fn a_missing_configuration_is_told() {
+    check(
+        &["proxy", "-c", "no/such.yaml"],
+        2,
+        "",
+        "error: no/such.yaml: the configuration cannot be read: No such file or directory (os error 2)\n",
+    );
+}
+
+/// A proxy in the background; killed when a test fails.
+struct Running {
+    child: Child,
+    log: BufReader<std::process::ChildStderr>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Running {
+    fn start(file: &str) -> Running {
+        let mut child = command(&["proxy", "-c", file, "--log-format", "json"])
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        let log = BufReader::new(child.stderr.take().expect("it is piped"));
+        Running { child, log }
+    }
+
+    /// Reads the log up to a message, and returns one of its fields.
+    fn logged(&mut self, message: &str, field: &str) -> String {
+        let mut line = String::new();
+        loop {
+            line.clear();
+            let read = self.log.read_line(&mut line).expect("the log is text");
+            assert!(read > 0, "the log ended before {message:?}");
+            let entry: serde_json::Value = serde_json::from_str(&line).expect("a JSON line");
+            if entry["message"] == message {
+                return entry[field].as_str().unwrap_or_default().to_owned();
+            }
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &id]).status().expect("kill runs");
+        assert!(sent.success());
+    }
+
+    fn status(&mut self) -> Option<i32> {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            if let Some(status) = self.child.try_wait().expect("it is our child") {
+                return status.code();
+            }
+            assert!(Instant::now() < deadline, "it does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+fn get(address: &str, path: &str) -> String {
+    let mut socket = TcpStream::connect(address).expect("the admin pages are served");
+    write!(socket, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        .expect("it reads");
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).expect("it answers");
+    answer
+}
+
+#[test]
+fn it_serves_until_sigterm() {
+    let (_folder, file) = write(GOOD);
+    let mut proxy = Running::start(file.to_str().expect("UTF-8"));
+    let admin = proxy.logged("admin pages", "address");
+    let gateway = proxy.logged("listening", "bound");
+    assert!(get(&admin, "/livez").starts_with("HTTP/1.1 200 "));
+    let ready = Instant::now() + Duration::from_secs(20);
+    while !get(&admin, "/readyz").starts_with("HTTP/1.1 200 ") {
+        assert!(Instant::now() < ready, "not ready: {}", get(&admin, "/readyz"));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(get(&admin, "/metrics").contains("spanwire_workers 1\n"));
+    TcpStream::connect(gateway).expect("the listener is open");
+    proxy.signal("TERM");
+    assert_eq!(proxy.status(), Some(0));
+}
+
+#[test]
+fn sigint_ends_it_at_once() {
+    let (_folder, file) = write(&GOOD.replace("1s", "1h"));
+    let mut proxy = Running::start(file.to_str().expect("UTF-8"));
+    proxy.logged("listening", "bound");
+    proxy.signal("INT");
+    assert_eq!(proxy.status(), Some(0));
+}

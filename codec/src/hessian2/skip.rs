@@ -13,19 +13,20 @@ use super::text::Text;
 /// where the classes and types defined so far stand, and how many fields each
 /// class has.
 ///
+/// Made for frames, whose length and so every offset in them fits 32 bits.
 /// References to objects and types are stepped over unchecked: they do not
 /// change where a value ends.
 #[derive(Debug, Clone)]
 pub struct Skip {
-    classes: SmallVec<[Class; 4]>,
-    types: SmallVec<[usize; 4]>,
+    classes: SmallVec<[Class; 16]>,
+    types: SmallVec<[u32; 8]>,
     limits: Limits,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Class {
     /// Where its name stands.
-    name: usize,
+    name: u32,
     fields: u32,
 }
 
@@ -154,7 +155,7 @@ impl Skip {
             scalar::string(input, "field name")?;
         }
         Limits::check("classes", self.classes.len() + 1, self.limits.classes)?;
-        self.classes.push(Class { name, fields: count as u32 });
+        self.classes.push(Class { name: name as u32, fields: count as u32 });
         Ok(())
     }
 
@@ -180,7 +181,7 @@ impl Skip {
             Some(0x00..=0x1f | 0x30..=0x33 | b'R' | b'S') => {
                 scalar::string(input, "type")?;
                 Limits::check("types", self.types.len() + 1, self.limits.classes)?;
-                self.types.push(at);
+                self.types.push(at as u32);
                 Ok(())
             }
             _ => scalar::int(input, "type reference").map(|_| ()),
@@ -209,7 +210,7 @@ impl Skip {
                 self.classes.get(index as usize).map(|class| class.name)
             }
             0x70..=0x77 | b'V' | 0x55 | b'M' => match named.peek() {
-                Some(0x00..=0x1f | 0x30..=0x33 | b'R' | b'S') => Some(named.at()),
+                Some(0x00..=0x1f | 0x30..=0x33 | b'R' | b'S') => Some(named.at() as u32),
                 _ => {
                     let index = scalar::int(&mut named, "type reference")?;
                     self.types.get(index as usize).copied()
@@ -218,7 +219,7 @@ impl Skip {
             _ => None,
         };
         match at {
-            Some(at) => scalar::string(&mut Input::new(input.bytes(), at), "class name"),
+            Some(at) => scalar::string(&mut Input::new(input.bytes(), at as usize), "class name"),
             None => Ok(None),
         }
     }

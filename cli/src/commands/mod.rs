@@ -1,5 +1,6 @@
 //! The commands, one file each. A new one is a file and a line in [`COMMANDS`].
 
+mod call;
 mod completions;
 mod proxy;
 
@@ -11,7 +12,11 @@ use crate::exit::{Exit, Failure};
 use crate::logging::{self, LogOptions};
 
 /// What `spanwire` can do, in the order in which the help shows it.
-const COMMANDS: &[Entry] = &[Entry::of::<proxy::Proxy>(), Entry::of::<completions::Completions>()];
+const COMMANDS: &[Entry] = &[
+    Entry::of::<proxy::Proxy>(),
+    Entry::of::<call::Call>(),
+    Entry::of::<completions::Completions>(),
+];
 
 /// One command: its arguments, whose doc comments are its help, and what it does.
 trait Command: Parser {

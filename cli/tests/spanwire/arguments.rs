@@ -9,9 +9,9 @@ fn the_version_goes_to_stdout() {
 
 #[test]
 fn help_goes_to_stdout_when_it_is_asked_for() {
-    let ran = run(&["help", "proxy"]);
+    let ran = run(&["help", "call"]);
     assert_eq!((ran.status, ran.stderr.as_str()), (0, ""));
-    assert!(ran.stdout.contains("Examples:\n  spanwire proxy -c"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("Examples:\n  spanwire call dubbo://"), "{}", ran.stdout);
 }
 
 #[test]

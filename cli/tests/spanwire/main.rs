@@ -2,6 +2,8 @@
 //! error, exit status.
 
 mod arguments;
+mod call;
+mod provider;
 mod proxy;
 
 use std::process::{Command, Stdio};

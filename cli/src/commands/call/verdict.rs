@@ -1,0 +1,176 @@
+//! What came of a call, for people and for machines.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use codec::dubbo::Answer;
+use codec::dubbo::answer::{Refusal, status_name};
+use codec::value::Value;
+use codec::value::json::{Classes, to_json};
+use codec::{Outcome, Reason};
+use serde_json::{Value as Json, json};
+
+use super::exchange::NoAnswer;
+use crate::exit::Exit;
+use crate::print;
+
+/// What came of a call.
+#[derive(Debug)]
+pub(super) struct Verdict {
+    ending: Ending,
+    attachments: Vec<(String, String)>,
+    duration: Duration,
+}
+
+#[derive(Debug)]
+enum Ending {
+    Value(Json),
+    /// An exception: its Java class and message.
+    Exception {
+        class: String,
+        message: String,
+    },
+    /// The provider's RPC layer, or a proxy before it, refused.
+    Refused {
+        status: u8,
+        message: String,
+    },
+    /// There is no answer: why, and what to do.
+    None {
+        reason: Reason,
+        message: String,
+        hint: String,
+    },
+}
+
+impl Verdict {
+    pub(super) fn of(
+        answer: Result<Answer, NoAnswer>,
+        address: &str,
+        timeout: Duration,
+        duration: Duration,
+    ) -> Verdict {
+        let (ending, attachments) = match answer {
+            Ok(Answer { result, attachments }) => (Ending::of(result), attachments),
+            Err(why) => (Ending::without(&why, address, timeout), Vec::new()),
+        };
+        Verdict { ending, attachments, duration }
+    }
+
+    /// Exit status: whether there is a result.
+    pub(super) fn exit(&self) -> Exit {
+        match self.ending {
+            Ending::Value(_) => Exit::Done,
+            _ => Exit::No,
+        }
+    }
+
+    /// The result on `stdout`, anything else on standard error.
+    pub(super) fn print(&self, stdout: &mut impl Write) -> io::Result<()> {
+        match &self.ending {
+            Ending::Value(value) => writeln!(stdout, "{value:#}")?,
+            Ending::Exception { class, message } => {
+                print::error(&format!("{class}: {message}"), "")
+            }
+            Ending::Refused { status, message } => {
+                let first = message.lines().next().unwrap_or_default();
+                let name = status_name(*status);
+                let hint = if first.len() < message.trim_end().len() {
+                    "there is more of it: -o json shows the whole message"
+                } else {
+                    ""
+                };
+                print::error(
+                    &format!("the call was refused with {name} ({status}): {first}"),
+                    hint,
+                );
+            }
+            Ending::None { message, hint, .. } => print::error(message, hint),
+        }
+        Ok(())
+    }
+
+    /// Everything about the call, on one line.
+    pub(super) fn to_json(&self) -> Json {
+        let (outcome, mut result, mut exception, mut error) =
+            (self.ending.outcome(), Json::Null, Json::Null, Json::Null);
+        match &self.ending {
+            Ending::Value(value) => result = value.clone(),
+            Ending::Exception { class, message } => {
+                exception = json!({"class": class, "message": message});
+            }
+            Ending::Refused { status, message } => {
+                error = json!({"status": status, "name": status_name(*status), "message": message});
+            }
+            Ending::None { message, .. } => error = json!({"message": message}),
+        }
+        let attachments: serde_json::Map<String, Json> =
+            self.attachments.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+        json!({
+            "outcome": outcome.label(),
+            "result": result,
+            "exception": exception,
+            "error": error,
+            "attachments": attachments,
+            "duration_us": u64::try_from(self.duration.as_micros()).unwrap_or(u64::MAX),
+        })
+    }
+}
+
+impl Ending {
+    fn of(result: Result<Value, Refusal>) -> Ending {
+        match result {
+            Ok(value) => Ending::Value(to_json(&value, Classes::Shown)),
+            Err(Refusal::Exception(exception)) => Ending::exception(&exception),
+            Err(Refusal::Status { status, message }) => Ending::Refused { status, message },
+        }
+    }
+
+    /// A generic call's exception comes wrapped in a `GenericException`, which
+    /// names the real one.
+    fn exception(exception: &Value) -> Ending {
+        let text = |name: &str| exception.get(name).and_then(Value::as_str).map(str::to_owned);
+        let class = text("exceptionClass")
+            .or_else(|| exception.class().map(str::to_owned))
+            .unwrap_or_else(|| "an exception of no class".to_owned());
+        let message =
+            text("exceptionMessage").or_else(|| text("detailMessage")).unwrap_or_default();
+        Ending::Exception { class, message }
+    }
+
+    fn without(why: &NoAnswer, address: &str, timeout: Duration) -> Ending {
+        let (reason, message, hint) = match why {
+            NoAnswer::Unreachable(error) => (
+                Reason::Unreachable,
+                format!("{address} cannot be reached: {error}"),
+                "is it running, and does it listen there? `ss -ltn` on its machine shows what listens"
+                    .to_owned(),
+            ),
+            NoAnswer::ConnectionLost(error) => (
+                Reason::ConnectionLost,
+                format!("{address} closed the connection without an answer: {error}"),
+                "does it speak Dubbo? its log may say why it hung up".to_owned(),
+            ),
+            NoAnswer::Timeout => (
+                Reason::Timeout,
+                format!("{address} gave no answer within {timeout:?}"),
+                "wait longer with --timeout, or look whether it speaks Dubbo at all".to_owned(),
+            ),
+            NoAnswer::Unreadable(error) => (
+                Reason::Unreadable,
+                format!("{address} gave an answer that cannot be read: {error}"),
+                "does it speak Dubbo?".to_owned(),
+            ),
+        };
+        Ending::None { reason, message, hint }
+    }
+
+    fn outcome(&self) -> Outcome {
+        match self {
+            Ending::Value(_) => Outcome::Success,
+            Ending::Exception { .. } => Outcome::BusinessException,
+            Ending::Refused { .. } => Outcome::ProviderError,
+            Ending::None { reason, .. } => Outcome::Fault(*reason),
+        }
+    }
+}

@@ -42,7 +42,7 @@ pub(crate) fn call_back<C: FrameCodec>(
     let deadline = now + head.timeout().unwrap_or(APP_TIMEOUT);
     drop(head);
     let id = if one_way {
-        engine.one_way_id(listener)
+        engine.one_way_id(listener, 0)
     } else {
         let call = Call {
             from: provider.clone(),

@@ -124,7 +124,7 @@ pub(crate) fn request<C: FrameCodec>(
     }
     let id = if one_way {
         observe(worker, ended(Outcome::Sent));
-        engine.one_way_id(listener)
+        engine.one_way_id(listener, route.hop.tried.len())
     } else {
         let call = Call {
             from: from.clone(),
@@ -161,8 +161,10 @@ pub(crate) fn resend<C: FrameCodec>(
     let Ok(meta) = C::meta(&frame) else { return };
     let Kind::Request { one_way } = meta.kind else { return };
     let (from, origin, started, mut tried) = if one_way {
-        let Some(listener) = engine.listener_of(meta.id) else { return };
-        (engine.nobody(&listener, now), C::origin(&frame), now, Tried::new())
+        let Some((listener, count)) = engine.listener_of(meta.id) else { return };
+        // Which endpoints these were is not known any more, only how many.
+        let tried = avoid.map_or_else(Tried::new, |last| Tried::from_elem(last, count));
+        (engine.nobody(&listener, now), C::origin(&frame), now, tried)
     } else {
         let Some(call) = take(engine, failed, meta.id, now) else { return };
         let tried = call.hop.map(|hop| hop.tried).unwrap_or_default();

@@ -4,4 +4,8 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod calls;
+mod counters;
+mod faults;
+mod peers;
+mod upstream_loss;
 mod wire;

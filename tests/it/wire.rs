@@ -204,6 +204,11 @@ impl Provider {
         Provider { listener: TcpListener::bind("127.0.0.1:0").expect("a free port") }
     }
 
+    /// At an address that was one's before.
+    pub fn at(address: SocketAddr) -> Provider {
+        Provider { listener: TcpListener::bind(address).expect("an address that is free again") }
+    }
+
     pub fn address(&self) -> SocketAddr {
         self.listener.local_addr().expect("a bound socket")
     }
@@ -211,6 +216,11 @@ impl Provider {
     /// The next connection made to it.
     pub fn accept(&self) -> Wire {
         Wire::over(self.try_accept(SOON).expect("a connection within the time"))
+    }
+
+    /// A connection made to it, if there is one now.
+    pub fn try_next(&self) -> Option<Wire> {
+        self.try_accept(Duration::ZERO).map(Wire::over)
     }
 
     /// Whether nobody connects for a while.

@@ -119,7 +119,8 @@ impl<C: FrameCodec> Engine<C> {
             }
         };
         let (read, write) = socket.into_split();
-        link.open(write, Instant::now());
+        let opened = Instant::now();
+        link.open(write, opened);
         self.drop_expired(&link);
         self.flush_soon(&link);
         self.worker.health.connected(endpoint);
@@ -130,7 +131,9 @@ impl<C: FrameCodec> Engine<C> {
         tracing::info!(endpoint = link.peer, %end, "disconnected");
         self.worker.metrics.connection_closed(Side::Upstream);
         self.worker.health.failed(endpoint, Instant::now());
-        self.lost(&link, None);
+        // One that hangs up on everybody would be connected to again and again.
+        let silent = link.last_read.get() == opened;
+        self.lost(&link, silent.then_some(endpoint));
     }
 
     async fn dial(&self, address: &str) -> io::Result<TcpStream> {

@@ -19,6 +19,8 @@ use crate::worker::Worker;
 
 /// A caller that sent nothing for this long has taken notice of a go-away.
 const QUIET: Duration = Duration::from_millis(300);
+/// Bits of a one-way call's id that count the endpoints tried for it.
+const TRIED_BITS: u32 = 8;
 /// Bytes read from a socket at once.
 const SCRATCH: usize = 128 << 10;
 
@@ -187,14 +189,16 @@ impl<C: FrameCodec> Engine<C> {
     }
 
     /// The id of a one-way call: nobody answers it, so it can say which
-    /// listener the call came in by.
-    pub(crate) fn one_way_id(&self, listener: &ListenerContext) -> u64 {
-        u64::from(listener.index)
+    /// listener the call came in by and how many endpoints were tried before.
+    pub(crate) fn one_way_id(&self, listener: &ListenerContext, tried: usize) -> u64 {
+        u64::from(listener.index) << TRIED_BITS | tried as u64
     }
 
-    /// The listener that [`Engine::one_way_id`] wrote down.
-    pub(crate) fn listener_of(&self, one_way_id: u64) -> Option<Rc<ListenerContext>> {
-        self.listeners.get(usize::try_from(one_way_id).ok()?).cloned()
+    /// What [`Engine::one_way_id`] wrote down.
+    pub(crate) fn listener_of(&self, one_way_id: u64) -> Option<(Rc<ListenerContext>, usize)> {
+        let index = usize::try_from(one_way_id >> TRIED_BITS).ok()?;
+        let tried = one_way_id & ((1 << TRIED_BITS) - 1);
+        Some((self.listeners.get(index)?.clone(), tried as usize))
     }
 
     /// A caller that is gone: nothing can be answered to it.

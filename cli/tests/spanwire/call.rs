@@ -139,19 +139,33 @@ fn an_exception_is_told_by_its_real_class() {
     assert_eq!((ran.status, ran.stderr.as_str()), (1, ""));
 }
 
+/// The texts are those of Java 3.3 and 2.7.
 #[test]
-fn a_refusal_is_told_by_its_status() {
-    let body = encode::to_bytes(&Value::from("Fail to decode\n\tat a.b.C"));
-    let provider = Provider::start(response(40, &body));
-    check(
-        &["call", &url(&provider)],
-        1,
-        "",
-        "error: the call was refused with BAD_REQUEST (40): Fail to decode
-
-hint: there is more of it: -o json shows the whole message
-",
-    );
+fn a_refusal_is_told_by_its_status_and_what_to_do() {
+    for (status, message, told, hint) in [
+        (
+            40,
+            "Fail to decode\n\tat a.b.C",
+            "BAD_REQUEST (40): Fail to decode",
+            "there is more of it: -o json shows the whole message",
+        ),
+        (
+            70,
+            "java.lang.IllegalStateException: Not unique method for method name(m)\n\tat a.b.C",
+            "SERVICE_ERROR (70): java.lang.IllegalStateException: Not unique method for method name(m)",
+            "name the parameters' types with --types, e.g. --types int,java.lang.String",
+        ),
+        (
+            40,
+            "Fail to decode request due to: RpcInvocation [methodName=$invoke, parameterTypes=null]",
+            "BAD_REQUEST (40): Fail to decode request due to: RpcInvocation [methodName=$invoke, parameterTypes=null]",
+            "that is how Java answers when it has no such service, or not in this --group and --version",
+        ),
+    ] {
+        let provider = Provider::start(response(status, &encode::to_bytes(&Value::from(message))));
+        let stderr = format!("error: the call was refused with {told}\n\nhint: {hint}\n");
+        check(&["call", &url(&provider)], 1, "", &stderr);
+    }
 }
 
 #[test]

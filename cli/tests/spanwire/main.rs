@@ -5,6 +5,7 @@ mod arguments;
 mod call;
 mod provider;
 mod proxy;
+mod running;
 
 use std::process::{Command, Stdio};
 

@@ -1,12 +1,11 @@
 //! `spanwire proxy`: its configuration, and its life from start to signal.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::Child;
 use std::time::{Duration, Instant};
 
+use super::running::{Running, get};
 use super::*;
 
 /// A folder with a configuration in it.
@@ -66,74 +65,10 @@ fn a_missing_configuration_is_told() {
     );
 }
 
-/// A proxy in the background; killed when a test fails.
-struct Running {
-    child: Child,
-    log: BufReader<std::process::ChildStderr>,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Running {
-    fn start(file: &str) -> Running {
-        let mut child = command(&["proxy", "-c", file, "--log-format", "json"])
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary runs");
-        let log = BufReader::new(child.stderr.take().expect("it is piped"));
-        Running { child, log }
-    }
-
-    /// Reads the log up to a message, and returns one of its fields.
-    fn logged(&mut self, message: &str, field: &str) -> String {
-        let mut line = String::new();
-        loop {
-            line.clear();
-            let read = self.log.read_line(&mut line).expect("the log is text");
-            assert!(read > 0, "the log ended before {message:?}");
-            let entry: serde_json::Value = serde_json::from_str(&line).expect("a JSON line");
-            if entry["message"] == message {
-                return entry[field].as_str().unwrap_or_default().to_owned();
-            }
-        }
-    }
-
-    fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-s", name, &id]).status().expect("kill runs");
-        assert!(sent.success());
-    }
-
-    fn status(&mut self) -> Option<i32> {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        loop {
-            if let Some(status) = self.child.try_wait().expect("it is our child") {
-                return status.code();
-            }
-            assert!(Instant::now() < deadline, "it does not end");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-}
-
-fn get(address: &str, path: &str) -> String {
-    let mut socket = TcpStream::connect(address).expect("the admin pages are served");
-    write!(socket, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-        .expect("it reads");
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer).expect("it answers");
-    answer
-}
-
 #[test]
 fn it_serves_until_sigterm() {
     let (_folder, file) = write(GOOD);
-    let mut proxy = Running::start(file.to_str().expect("UTF-8"));
+    let mut proxy = Running::start(&["proxy", "-c", file.to_str().expect("UTF-8")]);
     let admin = proxy.logged("admin pages", "address");
     let gateway = proxy.logged("listening", "bound");
     assert!(get(&admin, "/livez").starts_with("HTTP/1.1 200 "));
@@ -151,7 +86,7 @@ fn it_serves_until_sigterm() {
 #[test]
 fn sigint_ends_it_at_once() {
     let (_folder, file) = write(&GOOD.replace("1s", "1h"));
-    let mut proxy = Running::start(file.to_str().expect("UTF-8"));
+    let mut proxy = Running::start(&["proxy", "-c", file.to_str().expect("UTF-8")]);
     proxy.logged("listening", "bound");
     proxy.signal("INT");
     assert_eq!(proxy.status(), Some(0));

@@ -75,14 +75,9 @@ impl Verdict {
             Ending::Refused { status, message } => {
                 let first = message.lines().next().unwrap_or_default();
                 let name = status_name(*status);
-                let hint = if first.len() < message.trim_end().len() {
-                    "there is more of it: -o json shows the whole message"
-                } else {
-                    ""
-                };
                 print::error(
                     &format!("the call was refused with {name} ({status}): {first}"),
-                    hint,
+                    refusal_hint(message),
                 );
             }
             Ending::None { message, hint, .. } => print::error(message, hint),
@@ -114,6 +109,24 @@ impl Verdict {
             "attachments": attachments,
             "duration_us": u64::try_from(self.duration.as_micros()).unwrap_or(u64::MAX),
         })
+    }
+}
+
+/// What to do about a refusal, by what Java says of it.
+fn refusal_hint(message: &str) -> &'static str {
+    let says = |text: &str| message.contains(text);
+    if says("Not unique method") {
+        "name the parameters' types with --types, e.g. --types int,java.lang.String"
+    } else if says("No such method") {
+        "the service has no method of this name with these types"
+    } else if says("Not found exported service")
+        || says("Fail to decode request due to: RpcInvocation")
+    {
+        "that is how Java answers when it has no such service, or not in this --group and --version"
+    } else if message.trim_end().contains('\n') {
+        "there is more of it: -o json shows the whole message"
+    } else {
+        ""
     }
 }
 

@@ -11,6 +11,7 @@
 //! * [`counters`]: numbers for `/metrics`.
 
 pub mod counters;
+pub mod embedded;
 pub mod key;
 pub mod registry;
 pub mod settings;

@@ -7,10 +7,10 @@ use etcd_client::Client;
 use registry::{Registry, ServiceState, Settings, View, key};
 
 /// The longest a test waits for anything. Nothing is expected to take that long.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Settings with pauses fit for tests.
-pub fn settings(url: &str) -> Settings {
+pub(crate) fn settings(url: &str) -> Settings {
     Settings {
         store: vec![url.to_owned()],
         silence: Duration::from_millis(1500),
@@ -22,7 +22,7 @@ pub fn settings(url: &str) -> Settings {
 }
 
 /// Waits until the view is as wanted.
-pub async fn view_where(
+pub(crate) async fn view_where(
     registry: &Registry,
     what: &str,
     test: impl Fn(&View) -> bool,
@@ -39,7 +39,7 @@ pub async fn view_where(
 }
 
 /// Waits until a service has exactly these instances, in the wanted state.
-pub async fn instances_where(
+pub(crate) async fn instances_where(
     registry: &Registry,
     service: &str,
     urls: &[&String],
@@ -57,26 +57,26 @@ pub async fn instances_where(
     .await
 }
 
-pub fn live(state: ServiceState) -> bool {
+pub(crate) fn live(state: ServiceState) -> bool {
     state == ServiceState::Live
 }
 
 /// A provider URL at a port.
-pub fn url(service: &str, port: u16) -> String {
+pub(crate) fn url(service: &str, port: u16) -> String {
     format!("dubbo://10.0.0.1:{port}/{service}?application=shop&interface={service}&side=provider")
 }
 
 /// Registers a provider by hand, as Java would, without a lease.
-pub async fn put(client: &mut Client, url: &str) -> i64 {
+pub(crate) async fn put(client: &mut Client, url: &str) -> i64 {
     let key = key::registration_key("/dubbo", url).unwrap();
     let answer = client.put(key, "1", None).await.unwrap();
     answer.header().unwrap().revision()
 }
 
-pub async fn delete(client: &mut Client, url: &str) {
+pub(crate) async fn delete(client: &mut Client, url: &str) {
     client.delete(key::registration_key("/dubbo", url).unwrap(), None).await.unwrap();
 }
 
-pub async fn client(url: &str) -> Client {
+pub(crate) async fn client(url: &str) -> Client {
     Client::connect([url], None).await.unwrap()
 }

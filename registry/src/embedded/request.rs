@@ -1,0 +1,287 @@
+//! What each request of etcd's KV service does to the versions
+//! (`server/etcdserver/apply.go` of etcd).
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+use etcd_client::proto::{
+    PbCompare, PbDeleteRequest, PbDeleteResponse, PbKeyValue, PbPutRequest, PbPutResponse,
+    PbRangeRequest, PbRangeResponse, PbResponseOp, PbTargetUnion, PbTxnOpRequest, PbTxnOpResponse,
+    PbTxnRequest, PbTxnRequestOp, PbTxnResponse,
+};
+
+use super::error::Refusal;
+use super::lease::Leases;
+use super::mvcc::{Mvcc, Record, Span};
+
+/// etcd's default limit of operations in a transaction (`--max-txn-ops`).
+const MAX_TXN_OPS: usize = 128;
+/// How deep transactions may stand in each other.
+const MAX_TXN_DEPTH: usize = 16;
+
+/// Reads. `newest` is the revision that a read of "now" looks at.
+pub(crate) fn range(
+    mvcc: &Mvcc,
+    request: &PbRangeRequest,
+    newest: i64,
+) -> Result<PbRangeResponse, Refusal> {
+    if request.key.is_empty() {
+        return Err(Refusal::EmptyKey);
+    }
+    let revision = if request.revision > 0 { request.revision } else { newest };
+    if revision > newest {
+        return Err(Refusal::Future);
+    }
+    if revision < mvcc.compacted() {
+        return Err(Refusal::Compacted);
+    }
+    let span = Span::new(&request.key, &request.range_end);
+    let mut answer = PbRangeResponse::default();
+    let mut found: Vec<&Arc<Record>> = Vec::new();
+    let wanted = |kv: &PbKeyValue| {
+        let within = |value: i64, min: i64, max: i64| {
+            (min == 0 || value >= min) && (max == 0 || value <= max)
+        };
+        within(kv.mod_revision, request.min_mod_revision, request.max_mod_revision)
+            && within(kv.create_revision, request.min_create_revision, request.max_create_revision)
+    };
+    for record in mvcc.range(&span, revision) {
+        answer.count += 1;
+        if !request.count_only && wanted(&record.kv) {
+            found.push(record);
+        }
+    }
+    sort(&mut found, request.sort_order, request.sort_target)?;
+    let limit = usize::try_from(request.limit).unwrap_or(0);
+    if limit > 0 && found.len() > limit {
+        found.truncate(limit);
+        answer.more = true;
+    }
+    answer.kvs = found
+        .into_iter()
+        .map(|record| match request.keys_only {
+            true => PbKeyValue { value: Vec::new(), ..record.kv.clone() },
+            false => record.kv.clone(),
+        })
+        .collect();
+    Ok(answer)
+}
+
+/// Orders (0 none, 1 ascending, 2 descending) by a target (0 key, 1 version, 2
+/// create revision, 3 mod revision, 4 value). Without an order, other targets
+/// than the key ascend.
+fn sort(found: &mut [&Arc<Record>], order: i32, target: i32) -> Result<(), Refusal> {
+    match target {
+        0 => {}
+        1 => found.sort_by_key(|record| record.kv.version),
+        2 => found.sort_by_key(|record| record.kv.create_revision),
+        3 => found.sort_by_key(|record| record.kv.mod_revision),
+        4 => found.sort_by(|one, other| one.kv.value.cmp(&other.kv.value)),
+        _ => return Err(Refusal::InvalidSort),
+    }
+    match order {
+        0 | 1 => {}
+        2 => found.reverse(),
+        _ => return Err(Refusal::InvalidSort),
+    }
+    Ok(())
+}
+
+/// Writes one key.
+pub(crate) fn put(
+    mvcc: &mut Mvcc,
+    leases: &Leases,
+    request: PbPutRequest,
+) -> Result<PbPutResponse, Refusal> {
+    if request.key.is_empty() {
+        return Err(Refusal::EmptyKey);
+    }
+    if request.ignore_value && !request.value.is_empty() {
+        return Err(Refusal::ValueProvided);
+    }
+    if request.ignore_lease && request.lease != 0 {
+        return Err(Refusal::LeaseProvided);
+    }
+    if request.lease != 0 && leases.get(request.lease).is_none() {
+        return Err(Refusal::LeaseNotFound);
+    }
+    let (mut value, mut lease) = (request.value, request.lease);
+    if request.ignore_value || request.ignore_lease {
+        let span = Span::new(&request.key, &[]);
+        let before = mvcc.range(&span, i64::MAX).next().ok_or(Refusal::KeyNotFound)?;
+        if request.ignore_value {
+            value = before.kv.value.clone();
+        }
+        if request.ignore_lease {
+            lease = before.kv.lease;
+        }
+    }
+    let before = mvcc.put(&request.key, value, lease);
+    let prev_kv = before.filter(|_| request.prev_kv).map(|record| record.kv.clone());
+    Ok(PbPutResponse { header: None, prev_kv })
+}
+
+/// Removes keys.
+pub(crate) fn delete(
+    mvcc: &mut Mvcc,
+    request: &PbDeleteRequest,
+) -> Result<PbDeleteResponse, Refusal> {
+    if request.key.is_empty() {
+        return Err(Refusal::EmptyKey);
+    }
+    let before = mvcc.delete(&Span::new(&request.key, &request.range_end));
+    let deleted = before.len() as i64;
+    let prev_kvs = match request.prev_kv {
+        true => before.iter().map(|record| record.kv.clone()).collect(),
+        false => Vec::new(),
+    };
+    Ok(PbDeleteResponse { header: None, deleted, prev_kvs })
+}
+
+/// Compares, then does one list or the other. On an error the caller abandons
+/// what was written so far.
+///
+/// Comparisons of nested transactions, too, look at what was there before the
+/// first write (`compareToPath` of etcd).
+pub(crate) fn txn(
+    mvcc: &mut Mvcc,
+    leases: &Leases,
+    request: PbTxnRequest,
+) -> Result<PbTxnResponse, Refusal> {
+    let mut path = VecDeque::new();
+    choose(mvcc, &request, &mut path);
+    follow(mvcc, leases, request, &mut path)
+}
+
+/// Notes which list each transaction takes, in the order they are come by.
+fn choose(mvcc: &Mvcc, request: &PbTxnRequest, path: &mut VecDeque<bool>) {
+    let succeeded = request.compare.iter().all(|compare| holds(mvcc, compare));
+    path.push_back(succeeded);
+    for operation in if succeeded { &request.success } else { &request.failure } {
+        if let Some(PbTxnOpRequest::RequestTxn(nested)) = &operation.request {
+            choose(mvcc, nested, path);
+        }
+    }
+}
+
+fn follow(
+    mvcc: &mut Mvcc,
+    leases: &Leases,
+    request: PbTxnRequest,
+    path: &mut VecDeque<bool>,
+) -> Result<PbTxnResponse, Refusal> {
+    let succeeded = path.pop_front().unwrap_or(false);
+    let operations = if succeeded { request.success } else { request.failure };
+    let mut responses = Vec::with_capacity(operations.len());
+    for operation in operations {
+        let response = match operation.request {
+            Some(PbTxnOpRequest::RequestRange(request)) => {
+                let newest = mvcc.reading();
+                Some(PbTxnOpResponse::ResponseRange(range(mvcc, &request, newest)?))
+            }
+            Some(PbTxnOpRequest::RequestPut(request)) => {
+                Some(PbTxnOpResponse::ResponsePut(put(mvcc, leases, request)?))
+            }
+            Some(PbTxnOpRequest::RequestDeleteRange(request)) => {
+                Some(PbTxnOpResponse::ResponseDeleteRange(delete(mvcc, &request)?))
+            }
+            Some(PbTxnOpRequest::RequestTxn(request)) => {
+                Some(PbTxnOpResponse::ResponseTxn(follow(mvcc, leases, request, path)?))
+            }
+            None => None,
+        };
+        responses.push(PbResponseOp { response });
+    }
+    Ok(PbTxnResponse { header: None, succeeded, responses })
+}
+
+/// Checks what can be checked without looking at the data.
+pub(crate) fn check_txn(request: &PbTxnRequest) -> Result<(), Refusal> {
+    check_branches(request, 0).map(|_| ())
+}
+
+type Written<'a> = (HashSet<&'a [u8]>, Vec<Span>);
+
+fn check_branches(request: &PbTxnRequest, depth: usize) -> Result<[Written<'_>; 2], Refusal> {
+    if depth > MAX_TXN_DEPTH
+        || request.compare.len().max(request.success.len()).max(request.failure.len()) > MAX_TXN_OPS
+    {
+        return Err(Refusal::TooManyOps);
+    }
+    if request.compare.iter().any(|compare| compare.key.is_empty()) {
+        return Err(Refusal::EmptyKey);
+    }
+    Ok([check_operations(&request.success, depth)?, check_operations(&request.failure, depth)?])
+}
+
+/// No key may be written twice, nor written and removed, by one list.
+fn check_operations(operations: &[PbTxnRequestOp], depth: usize) -> Result<Written<'_>, Refusal> {
+    let mut puts: HashSet<&[u8]> = HashSet::new();
+    let mut deletes: Vec<Span> = Vec::new();
+    for operation in operations {
+        // The two branches of a nested transaction exclude each other.
+        let branches = match &operation.request {
+            Some(PbTxnOpRequest::RequestPut(put)) => {
+                vec![(HashSet::from([put.key.as_slice()]), Vec::new())]
+            }
+            Some(PbTxnOpRequest::RequestDeleteRange(delete)) => {
+                vec![(HashSet::new(), vec![Span::new(&delete.key, &delete.range_end)])]
+            }
+            Some(PbTxnOpRequest::RequestTxn(nested)) => check_branches(nested, depth + 1)?.into(),
+            Some(PbTxnOpRequest::RequestRange(_)) | None => continue,
+        };
+        for (new_puts, new_deletes) in &branches {
+            let hit =
+                |span: &Span, keys: &HashSet<&[u8]>| keys.iter().any(|key| span.contains(key));
+            if new_puts.iter().any(|key| puts.contains(key))
+                || deletes.iter().any(|span| hit(span, new_puts))
+                || new_deletes.iter().any(|span| hit(span, &puts))
+            {
+                return Err(Refusal::DuplicateKey);
+            }
+        }
+        for (new_puts, new_deletes) in branches {
+            puts.extend(new_puts);
+            deletes.extend(new_deletes);
+        }
+    }
+    Ok((puts, deletes))
+}
+
+fn holds(mvcc: &Mvcc, compare: &PbCompare) -> bool {
+    let span = Span::new(&compare.key, &compare.range_end);
+    let mut found = mvcc.range(&span, i64::MAX).peekable();
+    if found.peek().is_none() {
+        // A key that is not there has no value, but zero for every number.
+        let value = matches!(compare.target_union, Some(PbTargetUnion::Value(_)));
+        return !value && kv_holds(&PbKeyValue::default(), compare);
+    }
+    found.all(|record| kv_holds(&record.kv, compare))
+}
+
+/// Results: 0 equal, 1 greater, 2 less, 3 not equal.
+fn kv_holds(kv: &PbKeyValue, compare: &PbCompare) -> bool {
+    let order = match &compare.target_union {
+        Some(PbTargetUnion::Version(version)) => kv.version.cmp(version),
+        Some(PbTargetUnion::CreateRevision(revision)) => kv.create_revision.cmp(revision),
+        Some(PbTargetUnion::ModRevision(revision)) => kv.mod_revision.cmp(revision),
+        Some(PbTargetUnion::Value(value)) => kv.value.cmp(value),
+        Some(PbTargetUnion::Lease(lease)) => kv.lease.cmp(lease),
+        // A zero is not written on the wire: the target says what is meant.
+        None => match compare.target {
+            0 => kv.version.cmp(&0),
+            1 => kv.create_revision.cmp(&0),
+            2 => kv.mod_revision.cmp(&0),
+            3 => kv.value.as_slice().cmp(&[]),
+            4 => kv.lease.cmp(&0),
+            _ => return false,
+        },
+    };
+    match compare.result {
+        0 => order.is_eq(),
+        1 => order.is_gt(),
+        2 => order.is_lt(),
+        3 => order.is_ne(),
+        _ => false,
+    }
+}

@@ -1,4 +1,14 @@
-//! What the tests of the whole workspace share.
+//! What the tests share: the real programs that they run against, each started on
+//! ports of its own, watched while it runs, and gone when the test is over.
+//!
+//! Not here: assertions, and anything that only one test needs.
 
 pub mod embedded;
 pub mod etcd;
+pub mod java;
+pub mod port;
+pub mod spanwire;
+
+mod process;
+
+pub use process::wait_until;

@@ -1,1 +1,9 @@
-//! interop
+//! Real Java Dubbo programs of three lines, calling each other through Spanwire.
+//!
+//! What a caller sees must be what it sees without the mesh; where the mesh must
+//! answer itself, Java must understand it; and what dies may take no call with it
+//! that could still be answered. `docs/java.md` tells operators what these tests
+//! hold.
+
+mod fixture;
+mod peers;

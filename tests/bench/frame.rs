@@ -48,7 +48,7 @@ impl Request {
         bytes.push(b'H');
         for (name, value) in [
             ("path", SERVICE),
-            ("remote.application", "bench"),
+            ("remote.application", "lab-consumer"),
             ("interface", SERVICE),
             ("version", "0.0.0"),
             ("timeout", "5000"),
@@ -235,6 +235,13 @@ fn hex(value: u64) -> [u8; TAG] {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use codec::dubbo::{Answer, Dubbo};
+    use codec::frame::FrameCodec;
+    use codec::head::RequestHead as _;
+    use codec::hessian2::Limits;
+
     use super::*;
 
     fn answer(request: &mut Request, id: u64, tag: u64) -> Vec<u8> {
@@ -258,6 +265,51 @@ mod tests {
             let mut bad = good.clone();
             bad[HEADER + size / 2 + 4] ^= 1;
             assert!(request.check(&bad, 7, 9).is_err(), "size {size}: a changed byte");
+        }
+    }
+
+    /// A call of Java Dubbo 3.3.5, `echoString("")`, as captured on the wire.
+    const CAPTURED: &[u8] = b"\xda\xbb\xc2\x00\xdd\xac\xc2\xf0\xd2\xb1\x54\x9e\x00\x00\x00\xa7\
+        \x052.0.2\x0flab.EchoService\x050.0.0\x0aechoString\x12Ljava/lang/String;\x00\
+        H\x04path\x0flab.EchoService\x12remote.application\x0clab-consumer\
+        \x09interface\x0flab.EchoService\x07version\x050.0.0\x07timeout\x045000Z";
+
+    #[test]
+    fn a_request_is_as_java_sends_it() {
+        let mut request = Request::new(16, "u7");
+        let ours = request.stamp(0xddac_c2f0_d2b1_549e, 0xab);
+        let at = CAPTURED.iter().rposition(|&b| b == 0).unwrap();
+        let (head, attachments) = (&CAPTURED[HEADER..at], &CAPTURED[at + 1..CAPTURED.len() - 1]);
+        let body = [head, b"\x1000000000000000ab", attachments, b"\x04user\x02u7Z"].concat();
+        assert_eq!(ours[..12], CAPTURED[..12]);
+        assert_eq!(ours[12..16], (body.len() as u32).to_be_bytes());
+        assert_eq!(ours[HEADER..], body);
+    }
+
+    #[test]
+    fn an_answer_is_as_java_sends_it() {
+        // Java Dubbo 3.3.5 answers `echoString("")` with this.
+        let java = b"\xda\xbb\x02\x14\xdd\xac\xc2\xf0\xd2\xb1\x54\x9e\x00\x00\x00\x10\
+            \x94\x00H\x05dubbo\x052.0.2Z";
+        let Ok(Reaction::Answer(head, argument, rest)) = react(CAPTURED) else {
+            panic!("no answer");
+        };
+        assert_eq!([&head, argument, rest].concat(), java);
+    }
+
+    #[test]
+    fn both_frames_can_be_read_by_the_codec() {
+        for size in [16, 128, 65_536] {
+            let mut request = Request::new(size, "u7");
+            let answer = answer(&mut request, 7, 9);
+            let head = <Dubbo as FrameCodec>::head(&request.bytes);
+            let target = head.target().unwrap();
+            assert_eq!((target.service, target.method), (SERVICE, "echoString"));
+            assert_eq!(head.field("user").unwrap().unwrap(), "u7");
+            assert_eq!(head.timeout(), Some(Duration::from_secs(5)));
+            let sent = head.arguments(Limits::DEFAULT).unwrap();
+            let answered = Answer::read(&answer, Limits::DEFAULT).unwrap().result.unwrap();
+            assert_eq!(sent, [answered], "size {size}");
         }
     }
 

@@ -108,6 +108,18 @@ pub fn parameter<'a>(url: &'a str, name: &str) -> Option<&'a str> {
     })
 }
 
+/// The same URL at another address (`host:port`).
+pub fn with_address(url: &str, other: &str) -> Result<String, KeyError> {
+    let (protocol, authority) = address(url)?;
+    let (_, rest) = url.split_once("://").ok_or(KeyError::NotUrl)?;
+    // User information stays where it is, before the address.
+    let at = rest.find(authority).ok_or(KeyError::NotUrl)?;
+    let (before, after) = (&rest[..at], &rest[at + authority.len()..]);
+    let moved = format!("{protocol}://{before}{other}{after}");
+    address(&moved)?;
+    Ok(moved)
+}
+
 /// The key under which Dubbo registers this URL:
 /// `<root>/<interface>/<category>/<encoded url>`. The interface is the URL's
 /// `interface` parameter or else its path, the category its `category` or else
@@ -157,6 +169,15 @@ mod tests {
         );
         assert_eq!(registration_key("/dubbo", "dubbo://h:1"), Err(KeyError::NoInterface));
         assert_eq!(registration_key("/dubbo", "dubbo://h:1/?x=1"), Err(KeyError::NoInterface));
+    }
+
+    #[test]
+    fn a_url_moves_to_another_address() {
+        let moved = |url| with_address(url, "10.0.0.9:1");
+        assert_eq!(moved("dubbo://h:20880/a?b=h:20880").unwrap(), "dubbo://10.0.0.9:1/a?b=h:20880");
+        assert_eq!(moved("dubbo://u@h:2?x=1").unwrap(), "dubbo://u@10.0.0.9:1?x=1");
+        assert_eq!(moved("dubbo:h:2"), Err(KeyError::NotUrl));
+        assert_eq!(with_address("dubbo://h:1/a", "no port"), Err(KeyError::NotUrl));
     }
 
     #[test]

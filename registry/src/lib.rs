@@ -7,12 +7,19 @@
 //!
 //! * [`settings`]: what a registry is told.
 //! * [`view`]: the immutable picture it publishes.
-//! * [`registry`]: the handle; starting, subscribing, registering.
+//! * [`registry`]: the handle; starting and subscribing. Behind it, `keeper`
+//!   owns the `catalog`, which turns what the `store` and the `files` tell into
+//!   views; `snapshot` keeps the last good one on disk.
+//! * [`registration`] and [`presence`]: putting an application into the store.
+//! * [`key`]: how Dubbo writes a URL into a key.
 //! * [`counters`]: numbers for `/metrics`.
+//! * [`embedded`]: a store for the first minute, which speaks etcd's v3 API.
 
 pub mod counters;
 pub mod embedded;
 pub mod key;
+pub mod presence;
+pub mod registration;
 pub mod registry;
 pub mod settings;
 pub mod view;
@@ -27,7 +34,8 @@ mod snapshot;
 mod store;
 
 pub use counters::Counters;
-pub use registry::{Registration, RegistrationState, Registry};
+pub use registration::{Registration, RegistrationState};
+pub use registry::Registry;
 pub use settings::{Settings, StartError};
 pub use view::{
     Instance, LastGoodReason, Origin, RuleDocument, Service, ServiceState, StoreStatus, View,

@@ -10,6 +10,8 @@ use crate::catalog::Catalog;
 use crate::counters::Counters;
 use crate::files::{self, Files};
 use crate::keeper::{self, Lines};
+use crate::key::{KeyError, registration_key};
+use crate::registration::Registration;
 use crate::settings::{Settings, StartError};
 use crate::snapshot::Snapshot;
 use crate::store::mirror;
@@ -22,6 +24,8 @@ pub struct Registry {
     subscribed: Arc<watch::Sender<BTreeSet<String>>>,
     view: watch::Receiver<Arc<View>>,
     counters: Arc<Counters>,
+    settings: Arc<Settings>,
+    runtime: tokio::runtime::Handle,
 }
 
 impl Registry {
@@ -59,7 +63,7 @@ impl Registry {
         }
         let lines = Lines { subscribed, documents, updates, wanted: want, publish };
         runtime.spawn(keeper::run(catalog, lines, state, Arc::clone(&counters)));
-        Ok(Registry { subscribed: Arc::new(subscribe), view, counters })
+        Ok(Registry { subscribed: Arc::new(subscribe), view, counters, settings, runtime })
     }
 
     /// Watches the instances of this interface from now on. Returns at once;
@@ -83,50 +87,22 @@ impl Registry {
         &self.counters
     }
 
-    /// Registers provider (or consumer) URLs under a lease, until the handle is
-    /// dropped or ended. Returns at once; [`Registration::state`] tells when the
-    /// store has them. After a loss they are registered again.
-    pub fn register(&self, urls: Vec<String>) -> Registration {
-        let (publish, state) = watch::channel(RegistrationState::Waiting);
-        drop(publish);
-        let _ = urls;
-        Registration { state }
-    }
-}
-
-/// Where a registration stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RegistrationState {
-    /// Not in the store, or no longer; being tried.
-    Waiting,
-    /// In the store, under this lease.
-    Registered {
-        /// The lease, as etcd numbers it.
-        lease: i64,
-    },
-    /// Removed.
-    Ended,
-}
-
-/// URLs that stand in the store as long as this lives.
-#[derive(Debug)]
-pub struct Registration {
-    state: watch::Receiver<RegistrationState>,
-}
-
-impl Registration {
-    /// Where it stands now, and every change.
-    pub fn state(&self) -> watch::Receiver<RegistrationState> {
-        self.state.clone()
+    /// Registers provider (or consumer) URLs under a lease of their own, until
+    /// the handle is dropped or ended. Returns at once; [`Registration::state`]
+    /// tells when the store has them. After a loss they are registered again.
+    /// Without a store it waits for ever.
+    pub fn register(&self, urls: &[String]) -> Result<Registration, KeyError> {
+        let keys = self.keys(urls)?;
+        let (settings, counters) = (Arc::clone(&self.settings), Arc::clone(&self.counters));
+        Ok(Registration::start(&self.runtime, settings, counters, keys))
     }
 
-    /// Waits until the URLs stand in the store.
-    pub async fn registered(&self) {
-        let mut state = self.state.clone();
-        let _ = state.wait_for(|state| matches!(state, RegistrationState::Registered { .. })).await;
+    /// The keys under which these URLs would be registered.
+    pub(crate) fn keys(&self, urls: &[String]) -> Result<Vec<String>, KeyError> {
+        urls.iter().map(|url| registration_key(&self.settings.root, url)).collect()
     }
 
-    /// Removes the URLs and waits until the store has done so, or cannot be
-    /// reached: then the lease's end does it.
-    pub async fn end(self) {}
+    pub(crate) fn runtime(&self) -> &tokio::runtime::Handle {
+        &self.runtime
+    }
 }

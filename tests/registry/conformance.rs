@@ -8,58 +8,9 @@ use etcd_client::{
     LeaseGrantOptions, LeaseTimeToLiveOptions, PutOptions, SortOrder, SortTarget, Txn, TxnOp,
     WatchFilterType, WatchOptions, WatchResponse, WatchStream,
 };
-use harness::embedded::Embedded;
-use harness::etcd::{Etcd, etcdctl};
+use harness::etcd::etcdctl;
 
 use crate::stage::*;
-
-/// The store under test.
-pub(crate) enum Store {
-    Etcd(Etcd),
-    Embedded(Embedded),
-}
-
-impl Store {
-    pub(crate) async fn etcd() -> Store {
-        Store::Etcd(Etcd::start().await.unwrap())
-    }
-
-    pub(crate) async fn embedded() -> Store {
-        Store::Embedded(Embedded::start().unwrap())
-    }
-
-    pub(crate) fn url(&self) -> String {
-        match self {
-            Store::Etcd(etcd) => etcd.url(),
-            Store::Embedded(embedded) => embedded.url(),
-        }
-    }
-
-    async fn restart(&mut self) {
-        match self {
-            Store::Etcd(etcd) => {
-                etcd.kill().unwrap();
-                etcd.restart().await.unwrap();
-            }
-            Store::Embedded(embedded) => {
-                embedded.stop().await.unwrap();
-                embedded.restart().unwrap();
-            }
-        }
-    }
-}
-
-/// Makes of each function one test per store.
-macro_rules! against_each {
-    ($($name:ident),* $(,)?) => {
-        mod against_etcd { $(#[tokio::test] async fn $name() {
-            super::$name(super::Store::etcd().await).await;
-        })* }
-        mod against_embedded { $(#[tokio::test] async fn $name() {
-            super::$name(super::Store::embedded().await).await;
-        })* }
-    };
-}
 
 against_each!(
     keys_have_versions_and_revisions,

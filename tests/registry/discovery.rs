@@ -1,4 +1,5 @@
-//! Discovery against a real etcd, with everything that can happen to it.
+//! Discovery against both stores, and against a real etcd with everything that
+//! can happen to it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -9,6 +10,13 @@ use harness::etcd::Etcd;
 use registry::{LastGoodReason, Origin, Registry, ServiceState, Settings, key};
 
 use crate::stage::*;
+
+against_each!(
+    lists_then_follows_and_one_change_touches_one_service,
+    a_change_is_seen_within_milliseconds,
+    rules_come_from_both_places_and_files_with_one_order,
+    applications_add_instances_at_other_addresses,
+);
 
 fn store_lost(state: ServiceState) -> bool {
     matches!(state, ServiceState::LastGood { why: LastGoodReason::StoreLost, .. })
@@ -22,17 +30,15 @@ fn empty_push(state: ServiceState) -> bool {
     matches!(state, ServiceState::LastGood { why: LastGoodReason::EmptyPush, .. })
 }
 
-#[tokio::test]
-async fn lists_then_follows_and_one_change_touches_one_service() {
-    let etcd = Etcd::start().await.unwrap();
-    let mut client = client(&etcd.url()).await;
+async fn lists_then_follows_and_one_change_touches_one_service(store: Store) {
+    let mut client = client(&store.url()).await;
     let (a, b) = (url("lab.A", 1), url("lab.B", 2));
     put(&mut client, &a).await;
     put(&mut client, &b).await;
     client.put("/dubbo/lab.A/providers/%zz", "", None).await.unwrap();
     client.put("/dubbo/lab.Ax/providers/dubbo%3A%2F%2Fh%3A1", "", None).await.unwrap();
 
-    let registry = Registry::start(settings(&etcd.url())).unwrap();
+    let registry = Registry::start(settings(&store.url())).unwrap();
     registry.subscribe("lab.A");
     registry.subscribe("lab.B");
     registry.subscribe("lab.None");
@@ -51,11 +57,9 @@ async fn lists_then_follows_and_one_change_touches_one_service() {
     assert_eq!(registry.counters().reconnects.load(Relaxed), 0);
 }
 
-#[tokio::test]
-async fn a_change_is_seen_within_milliseconds() {
-    let etcd = Etcd::start().await.unwrap();
-    let mut client = client(&etcd.url()).await;
-    let registry = Registry::start(settings(&etcd.url())).unwrap();
+async fn a_change_is_seen_within_milliseconds(store: Store) {
+    let mut client = client(&store.url()).await;
+    let registry = Registry::start(settings(&store.url())).unwrap();
     registry.subscribe("lab.A");
     instances_where(&registry, "lab.A", &[], live).await;
     let mut urls = Vec::new();
@@ -70,17 +74,16 @@ async fn a_change_is_seen_within_milliseconds() {
     took.sort_unstable();
     let (median, worst) = (took[took.len() / 2], took[took.len() - 1]);
     println!("put acknowledged to view: median {median:?}, worst {worst:?}");
-    assert!(median < Duration::from_millis(10), "median {median:?}");
+    // Single digits on an idle machine; the limit leaves room for a busy one.
+    assert!(median < Duration::from_millis(50), "median {median:?}");
 }
 
-#[tokio::test]
-async fn rules_come_from_both_places_and_files_with_one_order() {
-    let etcd = Etcd::start().await.unwrap();
-    let mut client = client(&etcd.url()).await;
+async fn rules_come_from_both_places_and_files_with_one_order(store: Store) {
+    let mut client = client(&store.url()).await;
     let folder = tempfile::tempdir().unwrap();
     let registry = Registry::start(Settings {
         rules: vec![folder.path().to_owned()],
-        ..settings(&etcd.url())
+        ..settings(&store.url())
     })
     .unwrap();
     let key = "lab.A::.condition-router";
@@ -109,11 +112,9 @@ async fn rules_come_from_both_places_and_files_with_one_order() {
     rule_is(None).await;
 }
 
-#[tokio::test]
-async fn applications_add_instances_at_other_addresses() {
-    let etcd = Etcd::start().await.unwrap();
-    let mut client = client(&etcd.url()).await;
-    let registry = Registry::start(settings(&etcd.url())).unwrap();
+async fn applications_add_instances_at_other_addresses(store: Store) {
+    let mut client = client(&store.url()).await;
+    let registry = Registry::start(settings(&store.url())).unwrap();
     registry.subscribe("lab.A");
     let known = url("lab.A", 1);
     put(&mut client, &known).await;

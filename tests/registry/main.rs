@@ -5,4 +5,5 @@
 
 mod conformance;
 mod discovery;
+mod registration;
 mod stage;

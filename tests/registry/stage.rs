@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use etcd_client::Client;
+use harness::embedded::Embedded;
+use harness::etcd::Etcd;
 use registry::{Registry, ServiceState, Settings, View, key};
 
 /// The longest a test waits for anything. Nothing is expected to take that long.
@@ -80,3 +82,52 @@ pub(crate) async fn delete(client: &mut Client, url: &str) {
 pub(crate) async fn client(url: &str) -> Client {
     Client::connect([url], None).await.unwrap()
 }
+
+/// The store under test.
+pub(crate) enum Store {
+    Etcd(Etcd),
+    Embedded(Embedded),
+}
+
+impl Store {
+    pub(crate) async fn etcd() -> Store {
+        Store::Etcd(Etcd::start().await.unwrap())
+    }
+
+    pub(crate) async fn embedded() -> Store {
+        Store::Embedded(Embedded::start().unwrap())
+    }
+
+    pub(crate) fn url(&self) -> String {
+        match self {
+            Store::Etcd(etcd) => etcd.url(),
+            Store::Embedded(embedded) => embedded.url(),
+        }
+    }
+
+    pub(crate) async fn restart(&mut self) {
+        match self {
+            Store::Etcd(etcd) => {
+                etcd.kill().unwrap();
+                etcd.restart().await.unwrap();
+            }
+            Store::Embedded(embedded) => {
+                embedded.stop().await.unwrap();
+                embedded.restart().unwrap();
+            }
+        }
+    }
+}
+
+/// Makes of each function one test per store.
+macro_rules! against_each {
+    ($($name:ident),* $(,)?) => {
+        mod against_etcd { $(#[tokio::test] async fn $name() {
+            super::$name(crate::stage::Store::etcd().await).await;
+        })* }
+        mod against_embedded { $(#[tokio::test] async fn $name() {
+            super::$name(crate::stage::Store::embedded().await).await;
+        })* }
+    };
+}
+pub(crate) use against_each;

@@ -2,10 +2,11 @@
 
 use std::net::TcpListener;
 
+use bytes::BytesMut;
 use codec::dubbo::Dubbo;
 use codec::hessian2::encode;
 use codec::value::Value;
-use codec::{Argument, FrameCodec, RequestHead};
+use codec::{Argument, Fault, FrameCodec, Reason, RequestHead};
 
 use super::provider::{HEARTBEAT, HEARTBEAT_ANSWER, Provider, response};
 use super::*;
@@ -137,6 +138,23 @@ fn an_exception_is_told_by_its_real_class() {
         r#"{"attachments":{},"duration_us":_,"error":null,"exception":{"class":"lab.NoSuchUser","message":"no user u7"},"outcome":"business_exception","result":null}"#
     );
     assert_eq!((ran.status, ran.stderr.as_str()), (1, ""));
+}
+
+#[test]
+fn a_fault_of_the_mesh_is_told_as_one() {
+    let mut origin = [0_u8; 16];
+    response(20, b"")[..16].iter().zip(&mut origin).for_each(|(byte, to)| *to = *byte);
+    for (reason, told) in [(Reason::NoEndpoint, "no_endpoint"), (Reason::Timeout, "timeout")] {
+        let fault = Fault::new(reason, "nobody answers", "look around");
+        let mut reply = BytesMut::new();
+        Dubbo::reply(Dubbo::origin(&origin), &fault, &mut reply);
+        let provider = Provider::start(reply.to_vec());
+        let stderr = format!("error: Spanwire [{told}]: nobody answers; look around\n");
+        check(&["call", &url(&provider)], 1, "", &stderr);
+        let provider = Provider::start(reply.to_vec());
+        let ran = run(&["call", &url(&provider), "-o", "json"]);
+        assert!(ran.stdout.contains(&format!("\"outcome\":\"{told}\"")), "{}", ran.stdout);
+    }
 }
 
 /// The texts are those of Java 3.3 and 2.7.

@@ -35,8 +35,8 @@ enum Ending {
         status: u8,
         message: String,
     },
-    /// There is no answer: why, and what to do.
-    None {
+    /// There is no answer of a provider: why, and what to do.
+    Fault {
         reason: Reason,
         message: String,
         hint: String,
@@ -80,7 +80,7 @@ impl Verdict {
                     refusal_hint(message),
                 );
             }
-            Ending::None { message, hint, .. } => print::error(message, hint),
+            Ending::Fault { message, hint, .. } => print::error(message, hint),
         }
         Ok(())
     }
@@ -97,7 +97,7 @@ impl Verdict {
             Ending::Refused { status, message } => {
                 error = json!({"status": status, "name": status_name(*status), "message": message});
             }
-            Ending::None { message, .. } => error = json!({"message": message}),
+            Ending::Fault { message, .. } => error = json!({"message": message}),
         }
         let attachments: serde_json::Map<String, Json> =
             self.attachments.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
@@ -132,10 +132,27 @@ fn refusal_hint(message: &str) -> &'static str {
 
 impl Ending {
     fn of(result: Result<Value, Refusal>) -> Ending {
-        match result {
-            Ok(value) => Ending::Value(to_json(&value, Classes::Shown)),
+        let ending = match result {
+            Ok(value) => return Ending::Value(to_json(&value, Classes::Shown)),
             Err(Refusal::Exception(exception)) => Ending::exception(&exception),
             Err(Refusal::Status { status, message }) => Ending::Refused { status, message },
+        };
+        ending.into_fault()
+    }
+
+    /// A proxy's own answer takes the form that suits Java best; its text tells.
+    fn into_fault(self) -> Ending {
+        let message = match &self {
+            Ending::Exception { message, .. } | Ending::Refused { message, .. } => message,
+            _ => return self,
+        };
+        let reason = message
+            .strip_prefix("Spanwire [")
+            .and_then(|text| Some(text.split_once("]: ")?.0))
+            .and_then(|label| Reason::ALL.into_iter().find(|reason| reason.label() == label));
+        match reason {
+            Some(reason) => Ending::Fault { reason, message: message.clone(), hint: String::new() },
+            None => self,
         }
     }
 
@@ -175,7 +192,7 @@ impl Ending {
                 "does it speak Dubbo?".to_owned(),
             ),
         };
-        Ending::None { reason, message, hint }
+        Ending::Fault { reason, message, hint }
     }
 
     fn outcome(&self) -> Outcome {
@@ -183,7 +200,7 @@ impl Ending {
             Ending::Value(_) => Outcome::Success,
             Ending::Exception { .. } => Outcome::BusinessException,
             Ending::Refused { .. } => Outcome::ProviderError,
-            Ending::None { reason, .. } => Outcome::Fault(*reason),
+            Ending::Fault { reason, .. } => Outcome::Fault(*reason),
         }
     }
 }

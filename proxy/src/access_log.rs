@@ -223,7 +223,9 @@ enum Target {
 
 impl Target {
     fn open(path: &Path) -> io::Result<Target> {
-        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        let file = OpenOptions::new().create(true).append(true).open(path).map_err(|error| {
+            io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+        })?;
         Ok(Target::File { path: path.to_owned(), file })
     }
 

@@ -2,6 +2,7 @@
 
 mod call;
 mod completions;
+mod control;
 mod proxy;
 
 use std::ffi::OsString;
@@ -14,6 +15,7 @@ use crate::logging::{self, LogOptions};
 /// What `spanwire` can do, in the order in which the help shows it.
 const COMMANDS: &[Entry] = &[
     Entry::of::<proxy::Proxy>(),
+    Entry::of::<control::Control>(),
     Entry::of::<call::Call>(),
     Entry::of::<completions::Completions>(),
 ];

@@ -3,6 +3,7 @@
 
 mod arguments;
 mod call;
+mod control;
 mod provider;
 mod proxy;
 mod running;

@@ -128,41 +128,60 @@ impl<'a> Attachments<'a> {
         }
     }
 
-    #[inline]
+    /// The next entry, if its key and value are both short ASCII strings of a
+    /// hessian2 body; otherwise nothing is read. See
+    /// [`hessian2::scalar::plain_string`].
+    #[inline(always)]
+    pub(super) fn next_plain(&mut self) -> Option<(&'a [u8], &'a [u8])> {
+        let Form::Hessian2(_) = self.form else { return None };
+        let mut input = self.input;
+        let key = hessian2::scalar::plain_string(&mut input)?;
+        let value = hessian2::scalar::plain_string(&mut input)?;
+        if !self.open {
+            return None;
+        }
+        self.input = input;
+        Some((key, value))
+    }
+
+    /// The next entry whose key is text; others cannot be asked for by name.
     fn entry(&mut self) -> Result<Option<(Text<'a>, Leaf<'a>)>, DecodeError> {
         loop {
             let input = &mut self.input;
             self.entry_at = input.at();
-            let (end, key) = match &mut self.form {
-                Form::Hessian2(_) if input.peek() == Some(b'Z') => (true, None),
-                Form::Hessian2(skip) => match Leaf::hessian2(input, skip)? {
-                    Leaf::Text(key) => (false, Some(key)),
-                    _ => (false, None),
-                },
-                Form::Jsonb(_) if input.peek() == Some(0xa5) => (true, None),
-                Form::Jsonb(skip) => (false, skip.name(input)?.map(Text::Jsonb)),
+            let (key, value) = match &mut self.form {
+                Form::Hessian2(skip) => {
+                    if input.peek() == Some(b'Z') {
+                        break;
+                    }
+                    let key = match Leaf::hessian2(input, skip)? {
+                        Leaf::Text(key) => Some(key),
+                        _ => None,
+                    };
+                    self.value_at = input.at();
+                    (key, Leaf::hessian2(input, skip)?)
+                }
+                Form::Jsonb(skip) => {
+                    if input.peek() == Some(0xa5) {
+                        break;
+                    }
+                    let key = skip.name(input)?.map(Text::Jsonb);
+                    self.value_at = input.at();
+                    (key, Leaf::jsonb(input, skip)?)
+                }
             };
-            if end {
-                input.byte("end of the attachments")?;
-                return Ok(None);
-            }
-            self.value_at = input.at();
-            let value = match &mut self.form {
-                Form::Hessian2(skip) => Leaf::hessian2(input, skip)?,
-                Form::Jsonb(skip) => Leaf::jsonb(input, skip)?,
-            };
-            // A key that is no text cannot be asked for by name.
             if let Some(key) = key {
                 return Ok(Some((key, value)));
             }
         }
+        self.input.byte("end of the attachments")?;
+        Ok(None)
     }
 }
 
 impl<'a> Iterator for Attachments<'a> {
     type Item = Result<(Text<'a>, Leaf<'a>), DecodeError>;
 
-    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if !self.open {
             return None;

@@ -172,8 +172,11 @@ impl<'a> RequestHead<'a> {
         let mut string = |what| -> Result<Cow<'a, str>, DecodeError> {
             // Java writes a service without version as 0.0.0, or null.
             Ok(match self.serialization() {
-                Serialization::Hessian2 => hessian2::scalar::string(&mut body, what)?
-                    .map_or(Cow::Borrowed(""), |text| text.to_str()),
+                Serialization::Hessian2 => match hessian2::scalar::plain_string(&mut body) {
+                    Some(plain) => plain_text(plain),
+                    None => hessian2::scalar::string(&mut body, what)?
+                        .map_or(Cow::Borrowed(""), |text| text.to_str()),
+                },
                 Serialization::Fastjson2 => jsonb::string_document(&mut body, what)?
                     .map_or(Cow::Borrowed(""), |text| text.to_str()),
                 other => return Err(other.opaque()),
@@ -233,7 +236,18 @@ impl<'a> RequestHead<'a> {
 
     fn read_facts(&self) -> Result<Facts<'a>, DecodeError> {
         let mut facts = Facts::default();
-        for entry in self.attachments()? {
+        let mut attachments = self.attachments_ref()?.clone();
+        loop {
+            while let Some((key, value)) = attachments.next_plain() {
+                match key {
+                    b"group" => facts.group = plain_text(value),
+                    b"timeout" => facts.timeout = parse_millis(value),
+                    b"_TO" | b"_to" => facts.deadline = parse_millis(value),
+                    _ if key.starts_with(CALLBACK.as_bytes()) => facts.has_callback = true,
+                    _ => {}
+                }
+            }
+            let Some(entry) = attachments.next() else { break };
             let (key, value) = entry?;
             if key.is("group") {
                 facts.group = value.to_text().unwrap_or_default();
@@ -241,7 +255,7 @@ impl<'a> RequestHead<'a> {
                 facts.timeout = value.to_int();
             } else if key.is("_TO") || key.is("_to") {
                 facts.deadline = value.to_int();
-            } else if key.starts_with("sys_callback_arg-") {
+            } else if key.starts_with(CALLBACK) {
                 facts.has_callback = true;
             }
         }
@@ -260,13 +274,19 @@ impl Head for RequestHead<'_> {
     }
 
     fn field(&self, name: &str) -> Result<Option<Cow<'_, str>>, DecodeError> {
-        for entry in self.attachments()? {
+        let mut attachments = self.attachments_ref()?.clone();
+        loop {
+            while let Some((key, value)) = attachments.next_plain() {
+                if key == name.as_bytes() {
+                    return Ok(Some(plain_text(value)));
+                }
+            }
+            let Some(entry) = attachments.next() else { return Ok(None) };
             let (key, value) = entry?;
             if key.is(name) {
                 return Ok(value.to_text());
             }
         }
-        Ok(None)
     }
 
     fn argument(&self, index: usize) -> Result<Option<Argument<'_>>, DecodeError> {
@@ -309,6 +329,19 @@ impl Head for RequestHead<'_> {
     fn is_one_way(&self) -> bool {
         self.flags & header::TWO_WAY == 0
     }
+}
+
+/// The attachment that marks argument N as a callback is this and N
+/// (`CallbackServiceCodec.INV_ATT_CALLBACK_KEY`).
+const CALLBACK: &str = "sys_callback_arg-";
+
+/// ASCII as text. (`from_utf8_lossy` would say the same, slower.)
+fn plain_text(ascii: &[u8]) -> Cow<'_, str> {
+    Cow::Borrowed(std::str::from_utf8(ascii).unwrap_or_default())
+}
+
+fn parse_millis(digits: &[u8]) -> Option<i64> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 /// The parameters of `$invoke`: a method's name, its types and its arguments.

@@ -26,7 +26,6 @@ impl<'a> Text<'a> {
     }
 
     /// Whether this is `ascii`; decided on the bytes where that is possible.
-    #[inline]
     pub fn is(&self, ascii: &str) -> bool {
         match self {
             Text::Hessian2(text) => match text.raw() {
@@ -38,7 +37,6 @@ impl<'a> Text<'a> {
     }
 
     /// Whether this starts with `ascii`.
-    #[inline]
     pub fn starts_with(&self, ascii: &str) -> bool {
         match self {
             Text::Hessian2(text) => match text.raw() {
@@ -94,7 +92,6 @@ impl<'a> Leaf<'a> {
     }
 
     /// Reads, or steps over, the value at `input`.
-    #[inline]
     pub(super) fn hessian2(
         input: &mut Input<'a>,
         skip: &mut hessian2::Skip,

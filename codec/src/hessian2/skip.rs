@@ -18,8 +18,8 @@ use super::text::Text;
 /// change where a value ends.
 #[derive(Debug, Clone)]
 pub struct Skip {
-    classes: SmallVec<[Class; 16]>,
-    types: SmallVec<[u32; 8]>,
+    classes: SmallVec<[Class; 8]>,
+    types: SmallVec<[u32; 4]>,
     limits: Limits,
 }
 

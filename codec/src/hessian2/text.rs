@@ -106,11 +106,31 @@ fn push_units(bytes: &[u8], units: &mut Vec<u16>) {
 
 /// Where the `count` units that start at `start` end. `None`: the bytes end
 /// first.
+#[inline]
 pub(super) fn units_end(bytes: &[u8], start: usize, count: usize) -> Option<usize> {
-    let first = bytes.get(start..start.checked_add(count)?)?;
-    if first.is_ascii() {
-        return Some(start + count);
+    let end = start.checked_add(count)?;
+    if is_ascii(bytes.get(start..end)?) { Some(end) } else { wide_end(bytes, start, count) }
+}
+
+/// `[u8]::is_ascii`, made for the short strings that most are: it is inlined
+/// and takes the last bytes in one piece.
+#[inline(always)]
+pub(super) fn is_ascii(bytes: &[u8]) -> bool {
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let Some(last) = bytes.last_chunk::<8>() else {
+        return bytes.iter().fold(0, |all, byte| all | byte) < 0x80;
+    };
+    if bytes.len() > 64 {
+        return bytes.is_ascii();
     }
+    let (words, _) = bytes.as_chunks::<8>();
+    let all =
+        words.iter().fold(u64::from_ne_bytes(*last), |all, word| all | u64::from_ne_bytes(*word));
+    all & HIGH == 0
+}
+
+/// [`units_end`] of a string that is not ASCII alone.
+fn wide_end(bytes: &[u8], start: usize, count: usize) -> Option<usize> {
     let mut left = count;
     let mut at = start;
     // A unit is at least one byte, so the next `left` bytes are all inside the

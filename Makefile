@@ -6,6 +6,7 @@
 target := $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: help demo build test check fmt bench
+.PHONY: check-tree check-format check-dependencies check-lints check-docs
 .DEFAULT_GOAL := help
 
 help:
@@ -38,12 +39,25 @@ test:
 	cargo build -p cli
 	tools/run-tests
 
-check:
-	@tools/setup build
+check: check-tree check-format check-dependencies check-lints check-docs
+
+check-tree:
 	tools/check-tree
+
+check-format:
+	@tools/setup build
 	cargo fmt --all -- --check
+
+check-dependencies:
+	@tools/setup build
 	tools/check-dependencies
+
+check-lints:
+	@tools/setup build
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+check-docs:
+	@tools/setup build
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
 
 fmt:

@@ -22,6 +22,7 @@ use governance::EndpointId;
 use crate::framed::{Call, Engine, Link, State};
 use crate::listener::ListenerContext;
 use crate::observe::{Ended, observe};
+use crate::parked::Parked;
 use crate::route::{self, Ask, Refusal, Tried};
 
 /// A frame's bytes: where they were read, or in a buffer of their own.
@@ -89,6 +90,9 @@ pub(crate) fn request<C: FrameCodec>(
             return refuse(engine, from, listener, &head, answerable, &fault, started);
         }
         Err(Refusal::Unlisted) => {
+            if let Some(fault) = engine.parking.refuses(frame.bytes().len(), &worker.limits) {
+                return refuse(engine, from, listener, &head, answerable, &fault, started);
+            }
             let deadline = started + head.timeout().unwrap_or(worker.timeouts.call);
             drop(head);
             let frame = frame.into_owned();
@@ -96,7 +100,7 @@ pub(crate) fn request<C: FrameCodec>(
             return engine.park(Parked { from, frame, one_way, origin, started, deadline });
         }
     };
-    let binds = C::binds(&head);
+    let binds = C::binds(&head) && !from.is_closed();
     drop(head);
 
     // 4 connect or reuse
@@ -166,6 +170,11 @@ pub(crate) fn resend<C: FrameCodec>(
         let tried = avoid.map_or_else(Tried::new, |last| Tried::from_elem(last, count));
         (engine.nobody(&listener, now), C::origin(&frame), now, tried)
     } else {
+        let pending = failed.pending.borrow();
+        if pending.get::<C>(meta.id).is_none_or(|call| call.from.is_closed()) {
+            return; // nobody waits for it any more
+        }
+        drop(pending);
         let Some(call) = take(engine, failed, meta.id, now) else { return };
         let tried = call.hop.map(|hop| hop.tried).unwrap_or_default();
         (call.from, call.origin, call.started, tried)
@@ -285,22 +294,32 @@ fn refuse<C: FrameCodec>(
     fault: &Fault,
     started: Instant,
 ) {
-    let method = route::refused_method(&engine.worker, C::NAME, listener, head, fault.reason);
-    tracing::debug!(peer = from.peer, service = %method.service, %fault, "refused");
-    observe(
-        &engine.worker,
-        Ended {
-            from,
-            method: &method,
-            endpoint: None,
-            outcome: Outcome::Fault(fault.reason),
-            started,
-            now: Instant::now(),
-            request_bytes: 0,
-            response_bytes: 0,
-        },
-    );
+    tracing::debug!(peer = from.peer, %fault, "refused");
+    observe_unsent(engine, from, listener, head, Outcome::Fault(fault.reason), started);
     engine.reply(from, answerable, fault);
+}
+
+/// Step 7 for a call that was sent nowhere.
+pub(crate) fn observe_unsent<C: FrameCodec>(
+    engine: &Engine<C>,
+    from: &Link<C>,
+    listener: &ListenerContext,
+    head: &dyn RequestHead,
+    outcome: Outcome,
+    started: Instant,
+) {
+    let method = route::refused_method(&engine.worker, C::NAME, listener, head, outcome);
+    let ended = Ended {
+        from,
+        method: &method,
+        endpoint: None,
+        outcome,
+        started,
+        now: Instant::now(),
+        request_bytes: 0,
+        response_bytes: 0,
+    };
+    observe(&engine.worker, ended);
 }
 
 fn overloaded(peer: &str, why: String) -> Fault {
@@ -309,43 +328,4 @@ fn overloaded(peer: &str, why: String) -> Fault {
         format!("{peer} does not keep up: {why}; the call was not sent"),
         "add providers, or raise `limits` in the proxy's configuration if it only bursts",
     )
-}
-
-/// A request that waits for its service's endpoints.
-pub(crate) struct Parked<C: FrameCodec> {
-    pub(crate) from: Rc<Link<C>>,
-    pub(crate) frame: BytesMut,
-    pub(crate) one_way: bool,
-    pub(crate) origin: C::Origin,
-    pub(crate) started: Instant,
-    pub(crate) deadline: Instant,
-}
-
-impl<C: FrameCodec> Parked<C> {
-    /// Tries again, now that the snapshot changed.
-    pub(crate) fn retry(self, engine: &Rc<Engine<C>>, now: Instant) {
-        let Some(listener) = self.from.listener() else { return };
-        let arrival = Arrival {
-            from: &self.from,
-            listener,
-            frame: Frame::Owned(self.frame),
-            one_way: self.one_way,
-            origin: self.origin,
-            started: self.started,
-            tried: Tried::new(),
-        };
-        request(engine, arrival, now);
-    }
-
-    /// Its time is up.
-    pub(crate) fn expire(self, engine: &Rc<Engine<C>>) {
-        let Some(listener) = self.from.listener() else { return };
-        let head = C::head(&self.frame);
-        let service = head.target().map(|target| target.service).unwrap_or_default();
-        let trouble = engine.worker.snapshot().1.store_trouble.clone();
-        let trouble = trouble.as_deref().unwrap_or("no answer came within the call's deadline");
-        let fault = route::unknown(service, Some(trouble));
-        let answerable = (!self.one_way).then_some(self.origin);
-        refuse(engine, &self.from, listener, &head, answerable, &fault, self.started);
-    }
 }

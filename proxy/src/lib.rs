@@ -10,7 +10,8 @@
 //! * [`control`]: builds the snapshots that workers route by.
 //! * [`worker_thread`], [`worker`], [`listener`]: one worker and how calls come in.
 //! * [`forward`]: the way of a call, in eight steps; [`route`] is its first
-//!   three, [`observe`] its seventh, [`callback`] its other direction.
+//!   three, [`observe`] its seventh, [`callback`] its other direction,
+//!   [`parked`] where it waits for a service that is new.
 //! * [`framed`]: connections of whole-frame, multiplexed protocols.
 //! * [`health`], [`methods`], [`snapshot`]: what a worker looks up on the way.
 //! * [`metrics`], [`access_log`], [`admin`]: what people and machines see.
@@ -30,6 +31,7 @@ mod listener;
 mod methods;
 pub mod metrics;
 mod observe;
+mod parked;
 mod route;
 pub mod server;
 mod snapshot;

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use codec::{Fault, Reason, RequestHead};
+use codec::{Fault, Outcome, Reason, RequestHead};
 use governance::{Caller, EndpointId, Service};
 use smallvec::SmallVec;
 
@@ -172,21 +172,21 @@ pub(crate) fn unrouted_method(
     counted(worker, protocol, listener, service, name)
 }
 
-/// What a call that was refused is counted as. A made-up name must not become
-/// a label.
+/// What a call that was sent nowhere is counted as. A made-up name must not
+/// become a label.
 pub(crate) fn refused_method(
     worker: &Worker,
     protocol: &'static str,
     listener: &ListenerContext,
     head: &dyn RequestHead,
-    reason: Reason,
+    outcome: Outcome,
 ) -> Rc<Method> {
-    match head.target() {
-        Ok(target) if reason != Reason::UnknownService => {
-            counted(worker, protocol, listener, target.service, target.method)
+    match (head.target(), outcome) {
+        (Ok(_), Outcome::Fault(Reason::UnknownService) | Outcome::Cancelled) => {
+            counted(worker, protocol, listener, UNKNOWN, UNKNOWN)
         }
-        Ok(_) => counted(worker, protocol, listener, UNKNOWN, UNKNOWN),
-        Err(_) => counted(worker, protocol, listener, UNREADABLE, UNREADABLE),
+        (Ok(target), _) => counted(worker, protocol, listener, target.service, target.method),
+        (Err(_), _) => counted(worker, protocol, listener, UNREADABLE, UNREADABLE),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
-use crate::wire::Frame;
+use crate::wire::{Frame, Provider};
 
 /// An address that refuses connections for as long as this lives.
 pub struct Refusing {
@@ -28,7 +28,7 @@ impl Refusing {
 /// queue is full.
 pub struct Unanswering {
     listener: Socket,
-    _queued: Vec<TcpStream>,
+    queued: Vec<TcpStream>,
 }
 
 impl Unanswering {
@@ -40,11 +40,21 @@ impl Unanswering {
         while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(200)) {
             queued.push(stream);
         }
-        Unanswering { listener, _queued: queued }
+        Unanswering { listener, queued }
     }
 
     pub fn address(&self) -> SocketAddr {
         self.listener.local_addr().expect("bound").as_socket().expect("an IP address")
+    }
+
+    /// From now on it answers.
+    pub fn answer(self) -> Provider {
+        self.listener.listen(64).expect("a bound socket");
+        let provider = Provider::over(self.listener.into());
+        for _ in self.queued {
+            provider.accept();
+        }
+        provider
     }
 }
 

@@ -187,6 +187,12 @@ impl Wire {
             || matches!(self.stream.peek(&mut [0]), Err(error) if error.kind() == io::ErrorKind::ConnectionReset)
     }
 
+    /// Cuts the connection off, as when a machine loses its power and is back.
+    pub fn reset(self) {
+        let socket = socket2::SockRef::from(&self.stream);
+        socket.set_linger(Some(Duration::ZERO)).expect("a connected socket");
+    }
+
     /// Ends our side; the other may still send.
     pub fn finish(&self) {
         self.stream.shutdown(std::net::Shutdown::Write).expect("a connected socket");
@@ -202,6 +208,10 @@ pub struct Provider {
 impl Provider {
     pub fn new() -> Provider {
         Provider { listener: TcpListener::bind("127.0.0.1:0").expect("a free port") }
+    }
+
+    pub fn over(listener: TcpListener) -> Provider {
+        Provider { listener }
     }
 
     /// At an address that was one's before.
@@ -327,8 +337,21 @@ pub fn service(name: &str, endpoints: &[SocketAddr]) -> StaticService {
     }
 }
 
-/// Starts a proxy, and connects a caller to its only listener.
+/// Starts a proxy, and connects a caller to its only listener. Where a worker
+/// panics, the tests end at once: its runtime would swallow it.
 pub fn start(config: Config) -> (Proxy, Wire) {
+    static HOOK: std::sync::Once = std::sync::Once::new();
+    HOOK.call_once(|| {
+        let report = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            report(panic);
+            let thread = std::thread::current();
+            let name = thread.name().unwrap_or_default();
+            if name.starts_with("worker-") || name == "control" {
+                std::process::abort();
+            }
+        }));
+    });
     let name = config.listeners[0].name.clone();
     let proxy = Proxy::start(config).expect("a good configuration");
     let caller = Wire::connect(proxy.address(&name).expect("the listener's address"));

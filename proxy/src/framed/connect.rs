@@ -149,7 +149,7 @@ impl<C: FrameCodec> Engine<C> {
         for frame in link.take_unsent() {
             let expired = match C::meta(&frame) {
                 Ok(meta) if meta.kind == (Kind::Request { one_way: false }) => {
-                    !link.pending.borrow().contains::<C>(meta.id)
+                    link.pending.borrow().get::<C>(meta.id).is_none()
                 }
                 _ => false,
             };

@@ -12,9 +12,10 @@ use tokio::sync::Notify;
 
 use super::buffers::Buffers;
 use super::link::{Link, Role, State};
-use crate::forward::{Frame, Parked};
+use crate::forward::Frame;
 use crate::listener::ListenerContext;
 use crate::metrics::Side;
+use crate::parked::{Parked, Parking};
 use crate::worker::Worker;
 
 /// A caller that sent nothing for this long has taken notice of a go-away.
@@ -38,7 +39,7 @@ pub(crate) struct Engine<C: FrameCodec> {
     pub(super) next_expiry: Cell<Option<Instant>>,
     listeners: Vec<Rc<ListenerContext>>,
     next_number: Cell<u64>,
-    parked: RefCell<Vec<Parked<C>>>,
+    pub(crate) parking: Parking<C>,
     dirty: RefCell<Vec<Rc<Link<C>>>>,
     flusher: RefCell<Option<Waker>>,
 }
@@ -55,7 +56,7 @@ impl<C: FrameCodec> Engine<C> {
             earlier: Notify::new(),
             next_expiry: Cell::new(None),
             next_number: Cell::new(0),
-            parked: RefCell::default(),
+            parking: Parking::new(),
             dirty: RefCell::default(),
             flusher: RefCell::default(),
         })
@@ -155,14 +156,14 @@ impl<C: FrameCodec> Engine<C> {
     /// Puts a call aside until the snapshot changes or its time is up.
     pub(crate) fn park(&self, parked: Parked<C>) {
         self.expire_at(parked.deadline);
-        self.parked.borrow_mut().push(parked);
+        self.parking.push(parked);
     }
 
     async fn retry_parked(self: Rc<Self>) {
         let mut changes = self.worker.snapshot_changes();
         while changes.changed().await.is_ok() {
             let now = Instant::now();
-            for parked in self.parked.take() {
+            for parked in self.parking.take_all() {
                 parked.retry(&self, now);
             }
         }
@@ -170,10 +171,7 @@ impl<C: FrameCodec> Engine<C> {
 
     /// Answers the parked calls whose time is up; returns when the next one's is.
     pub(super) fn expire_parked(self: &Rc<Self>, now: Instant) -> Option<Instant> {
-        let (expired, waiting): (Vec<_>, Vec<_>) =
-            self.parked.take().into_iter().partition(|parked| parked.deadline <= now);
-        let next = waiting.iter().map(|parked| parked.deadline).min();
-        self.parked.borrow_mut().extend(waiting);
+        let (expired, next) = self.parking.take_expired(now);
         for parked in expired {
             parked.expire(self);
         }

@@ -79,12 +79,12 @@ impl<T> Pending<T> {
         Some(waiting.call)
     }
 
-    /// Whether the call that `id` was sent for still waits.
-    pub(crate) fn contains<C: FrameCodec>(&self, wire_id: u64) -> bool {
+    /// The call that `wire_id` was sent for, if it still waits.
+    pub(crate) fn get<C: FrameCodec>(&self, wire_id: u64) -> Option<&T> {
         let index = (wire_id & ((1 << INDEX_BITS) - 1)) as u32;
-        self.slots
-            .get(index as usize)
-            .is_some_and(|slot| slot.call.is_some() && id::<C>(slot.generation, index) == wire_id)
+        let slot = self.slots.get(index as usize)?;
+        let waiting = slot.call.as_ref().filter(|_| id::<C>(slot.generation, index) == wire_id)?;
+        Some(&waiting.call)
     }
 
     /// When [`Pending::take_expired`] is worth calling next, at the earliest.

@@ -61,3 +61,22 @@ pub enum DecodeError {
         name: &'static str,
     },
 }
+
+/// Why attachments could not be changed. The frame can be sent as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum EditError {
+    /// The body cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] DecodeError),
+    /// The attachment's value is no scalar. Later values may refer to what is
+    /// inside it by number, so that it can be neither removed nor replaced
+    /// without rewriting them.
+    #[error("attachment `{0}` holds an object, which later values may refer to")]
+    Shared(String),
+    /// The response is of a type without attachments, and none may be added.
+    #[error("the response has no attachments")]
+    NoAttachments,
+    /// The frame would be longer than a header can say.
+    #[error("the frame would exceed 4 GiB")]
+    TooLong,
+}

@@ -6,7 +6,7 @@
 
 use bytes::BytesMut;
 
-use crate::error::DecodeError;
+use crate::error::{DecodeError, EditError};
 use crate::fault::{Fault, Outcome};
 use crate::head::RequestHead;
 
@@ -105,6 +105,18 @@ pub trait FrameCodec: Sized + 'static {
     /// Writes `id` into the first `HEADER_LEN` bytes of a frame that the caller
     /// owns alone. Every other byte stays.
     fn set_id(header: &mut [u8], id: u64);
+
+    /// Appends the request `frame` with one attachment or header set, every other
+    /// byte kept.
+    ///
+    /// # Errors
+    /// See [`EditError`]; then nothing is appended.
+    fn set_field(
+        frame: &[u8],
+        name: &str,
+        value: &str,
+        out: &mut BytesMut,
+    ) -> Result<(), EditError>;
 
     /// How the call ended, from a response frame.
     fn outcome(frame: &[u8]) -> Outcome;

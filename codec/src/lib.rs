@@ -25,7 +25,7 @@ pub mod input;
 pub mod jsonb;
 pub mod value;
 
-pub use error::DecodeError;
+pub use error::{DecodeError, EditError};
 pub use fault::{Fault, Outcome, Reason};
 pub use frame::{Detect, FrameCodec, Kind, Meta};
 pub use head::{Argument, RequestHead, Target};

@@ -71,7 +71,6 @@ pub(crate) fn request<C: FrameCodec>(
     let Arrival { from, listener, frame, one_way, origin, started, tried } = arrival;
     let worker = &engine.worker;
     let answerable = (!one_way).then_some(origin);
-    let request_bytes = frame.bytes().len() as u32;
     let head = C::head(frame.bytes());
 
     // 1 admit, 2 route, 3 pick
@@ -111,6 +110,11 @@ pub(crate) fn request<C: FrameCodec>(
     };
 
     // 5 send
+    let frame = match route.method.token_of(route.index) {
+        Some(token) => with_token::<C>(frame, &token),
+        None => frame,
+    };
+    let request_bytes = frame.bytes().len() as u32;
     let ended = |outcome| Ended {
         from,
         method: &route.method,
@@ -320,6 +324,20 @@ pub(crate) fn observe_unsent<C: FrameCodec>(
         response_bytes: 0,
     };
     observe(&engine.worker, ended);
+}
+
+/// The request with the token that its endpoint demands (Dubbo's `token`
+/// parameter, checked by Java's `TokenFilter`): a caller that was told only this
+/// proxy's address cannot know it. What cannot be read goes out as it came.
+fn with_token<'a, C: FrameCodec>(frame: Frame<'a>, token: &str) -> Frame<'a> {
+    let mut changed = BytesMut::with_capacity(frame.bytes().len() + token.len() + 16);
+    match C::set_field(frame.bytes(), "token", token, &mut changed) {
+        Ok(()) => Frame::Owned(changed),
+        Err(error) => {
+            tracing::debug!(%error, "a call goes out without its endpoint's token");
+            frame
+        }
+    }
 }
 
 fn overloaded(peer: &str, why: String) -> Fault {

@@ -6,7 +6,7 @@ use std::hash::BuildHasher;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use governance::Service;
+use governance::{Endpoint, EndpointId, Service};
 use hashbrown::HashTable;
 
 use crate::listener::ListenerContext;
@@ -24,8 +24,28 @@ pub(crate) struct Method {
     pub(crate) service: Box<str>,
     pub(crate) name: Box<str>,
     pub(crate) metrics: Arc<MethodMetrics>,
-    /// The service's table, and the generation of the snapshot it came from.
-    table: RefCell<(u64, Arc<Service>)>,
+    table: RefCell<Table>,
+}
+
+#[derive(Debug)]
+struct Table {
+    /// Of the snapshot it came from.
+    generation: u64,
+    service: Arc<Service>,
+    /// Whether some endpoint demands a token of its callers.
+    has_tokens: bool,
+}
+
+impl Table {
+    fn new(generation: u64, service: Arc<Service>) -> Self {
+        let has_tokens = service.endpoints().iter().any(|endpoint| token(endpoint).is_some());
+        Table { generation, service, has_tokens }
+    }
+}
+
+/// What an endpoint demands of its callers (`token` in a provider's URL).
+fn token(endpoint: &Endpoint) -> Option<&str> {
+    endpoint.parameters.get("token").filter(|token| !token.is_empty() && *token != "false")
 }
 
 impl Method {
@@ -43,7 +63,7 @@ impl Method {
             service: service.into(),
             name: name.into(),
             metrics,
-            table: RefCell::new((generation, table)),
+            table: RefCell::new(Table::new(generation, table)),
         }
     }
 
@@ -54,17 +74,32 @@ impl Method {
         ask: impl FnOnce(&Service) -> R,
     ) -> Option<R> {
         let table = self.table.borrow();
-        (table.0 == generation).then(|| ask(&table.1))
+        (table.generation == generation).then(|| ask(&table.service))
     }
 
     /// Where the endpoint stands that the last decision chose.
     pub(crate) fn address_of(&self, endpoint: usize) -> Option<String> {
-        self.table.borrow().1.endpoints().get(endpoint).map(|endpoint| endpoint.address.clone())
+        let table = self.table.borrow();
+        table.service.endpoints().get(endpoint).map(|endpoint| endpoint.address.clone())
+    }
+
+    /// The place of an endpoint in the table.
+    pub(crate) fn index_of(&self, endpoint: EndpointId) -> Option<usize> {
+        self.table.borrow().service.endpoints().iter().position(|other| other.id == endpoint)
+    }
+
+    /// The token that the chosen endpoint demands, if it does.
+    pub(crate) fn token_of(&self, endpoint: usize) -> Option<String> {
+        let table = self.table.borrow();
+        if !table.has_tokens {
+            return None;
+        }
+        table.service.endpoints().get(endpoint).and_then(token).map(str::to_owned)
     }
 
     /// Remembers a newer table.
     pub(crate) fn set_table(&self, generation: u64, table: Arc<Service>) {
-        *self.table.borrow_mut() = (generation, table);
+        *self.table.borrow_mut() = Table::new(generation, table);
     }
 }
 

@@ -148,3 +148,16 @@ fn a_null_service_version_is_no_version() {
     caller.send(&Request { version: None, ..Request::new(5) }.bytes());
     assert_eq!(caller.expect().status, 20);
 }
+
+#[test]
+fn an_endpoint_that_demands_a_token_gets_it_and_nothing_else_changes() {
+    let provider = Provider::new();
+    let mut config = outbound(&[provider.address()]);
+    config.services[0].endpoints[0].labels.insert("token".to_owned(), "sesame".to_owned());
+    let (_proxy, mut caller) = start(config);
+    let mut sent = Request::new(5);
+    caller.send(&sent.bytes());
+    let received = provider.accept().expect();
+    sent.attachments.push(("token", "sesame"));
+    assert_eq!(received.body, sent.frame().body);
+}

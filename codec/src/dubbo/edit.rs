@@ -1,9 +1,8 @@
 //! Setting and removing attachments, with every other byte kept.
 
 use bytes::{BufMut, BytesMut};
-use thiserror::Error;
 
-use crate::error::DecodeError;
+use crate::error::{DecodeError, EditError};
 use crate::{hessian2, jsonb};
 
 use super::attachments::Attachments;
@@ -21,25 +20,6 @@ pub struct Edit<'e> {
     pub set: &'e [(&'e str, &'e str)],
     /// Attachments to remove, where present.
     pub remove: &'e [&'e str],
-}
-
-/// Why attachments could not be changed. The frame can be sent as it is.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum EditError {
-    /// The body cannot be read.
-    #[error(transparent)]
-    Unreadable(#[from] DecodeError),
-    /// The attachment's value is no scalar. Later values may refer to what is
-    /// inside it by number, so that it can be neither removed nor replaced
-    /// without rewriting them.
-    #[error("attachment `{0}` holds an object, which later values may refer to")]
-    Shared(String),
-    /// The response is of a type without attachments, and none may be added.
-    #[error("the response has no attachments")]
-    NoAttachments,
-    /// The frame would be longer than a header can say.
-    #[error("the frame would exceed 4 GiB")]
-    TooLong,
 }
 
 /// Appends the request `frame` with its attachments changed.

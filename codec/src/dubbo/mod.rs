@@ -46,7 +46,7 @@ pub mod serialization;
 
 use bytes::{BufMut, BytesMut};
 
-use crate::error::DecodeError;
+use crate::error::{DecodeError, EditError};
 use crate::fault::{Fault, Outcome};
 use crate::frame::{Detect, FrameCodec, Kind, Meta};
 
@@ -117,6 +117,15 @@ impl FrameCodec for Dubbo {
         if let Some(field) = header.get_mut(4..12) {
             field.copy_from_slice(&id.to_be_bytes());
         }
+    }
+
+    fn set_field(
+        frame: &[u8],
+        name: &str,
+        value: &str,
+        out: &mut BytesMut,
+    ) -> Result<(), EditError> {
+        edit::request(frame, edit::Edit { set: &[(name, value)], remove: &[] }, out)
     }
 
     fn outcome(frame: &[u8]) -> Outcome {

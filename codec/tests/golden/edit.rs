@@ -1,7 +1,8 @@
 //! Changing the attachments of frames of real Java Dubbo.
 
 use bytes::BytesMut;
-use codec::dubbo::edit::{self, Edit, EditError, Missing};
+use codec::EditError;
+use codec::dubbo::edit::{self, Edit, Missing};
 use codec::dubbo::{Header, RequestHead, ResponseHead};
 use codec::{FrameCodec, RequestHead as _};
 

@@ -85,7 +85,10 @@ impl<C: FrameCodec> Engine<C> {
             |bound: &&Bound<C>| bound.service == route.method.service && !bound.link.is_closed();
         let existing = caller.bound.borrow().iter().find(serves).map(|bound| bound.link.clone());
         if let Some(link) = existing {
-            route.hop.endpoint = link.endpoint().unwrap_or(route.hop.endpoint);
+            if let Some(endpoint) = link.endpoint() {
+                route.hop.endpoint = endpoint;
+                route.index = route.method.index_of(endpoint).unwrap_or(route.index);
+            }
             return link;
         }
         let link = self.connect(route, now);

@@ -3,7 +3,15 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use clap::ValueEnum;
 use governance::{Finding, Severity};
+
+/// How a command prints what it found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Text,
+    Json,
+}
 
 /// Whether standard error takes colour.
 pub(crate) fn stderr_has_colour() -> bool {
@@ -16,8 +24,17 @@ pub(crate) fn error(message: &str, hint: &str) {
     to_stderr(&paint(Severity::Error, message, hint));
 }
 
-/// Prints every finding.
-pub(crate) fn findings(findings: &[Finding]) {
+/// Prints every finding: for people on standard error, or as a JSON array of
+/// `{file, line, column, code, severity, message, hint}` on standard output.
+///
+/// # Errors
+/// When standard output cannot be written.
+pub(crate) fn findings(findings: &[Finding], format: Format) -> io::Result<()> {
+    if format == Format::Json {
+        let mut stdout = io::stdout().lock();
+        serde_json::to_writer(&mut stdout, findings)?;
+        return writeln!(stdout);
+    }
     for (i, finding) in findings.iter().enumerate() {
         let gap = if i == 0 { "" } else { "\n" };
         let message = if finding.line == 0 {
@@ -27,6 +44,7 @@ pub(crate) fn findings(findings: &[Finding]) {
         };
         to_stderr(&format!("{gap}{}", paint(finding.severity, &message, &finding.hint)));
     }
+    Ok(())
 }
 
 fn paint(severity: Severity, message: &str, hint: &str) -> String {

@@ -6,7 +6,7 @@ use clap::Parser;
 
 use super::Command;
 use crate::exit::{Exit, Failure};
-use crate::print;
+use crate::print::{self, Format};
 
 /// Runs the listeners of a configuration: a sidecar, a gateway, or both
 #[derive(Debug, Parser)]
@@ -19,7 +19,8 @@ SIGINT (Ctrl-C) ends at once. The configuration is watched while it runs; a chan
 is logged and changes nothing.",
     after_help = "Examples:
   spanwire proxy -c sidecar.yaml
-  spanwire proxy -c sidecar.yaml --check      every mistake as file:line:column, starts nothing
+  spanwire proxy -c sidecar.yaml --check           every mistake as file:line:column, starts nothing
+  spanwire proxy -c sidecar.yaml --check -o json   the same for machines
   spanwire proxy -c sidecar.yaml --log debug --log-format json
 
 The smallest configuration:
@@ -36,15 +37,30 @@ pub(super) struct Proxy {
     /// Only check the configuration
     #[arg(long)]
     check: bool,
+
+    /// How to print what the check found
+    #[arg(
+        short,
+        long,
+        value_name = "FORMAT",
+        value_enum,
+        default_value = "text",
+        requires = "check"
+    )]
+    output: Format,
 }
 
 impl Command for Proxy {
     fn run(self) -> Result<Exit, Failure> {
-        let config = proxy::config::load(&self.config).map_err(|findings| {
-            print::findings(&findings);
-            Failure::Reported
-        })?;
+        let config = match proxy::config::load(&self.config) {
+            Ok(config) => config,
+            Err(findings) => {
+                print::findings(&findings, self.output)?;
+                return Ok(Exit::CouldNotRun);
+            }
+        };
         if self.check {
+            print::findings(&[], self.output)?;
             return Ok(Exit::Done);
         }
         proxy::server::run(config, Some(self.config))

@@ -75,11 +75,13 @@ fn a_result_is_json_on_stdout() {
 #[test]
 fn types_tell_overloads_apart() {
     let provider = Provider::start(response(20, &[VALUE, b"T"].concat()));
-    let url = url(&provider);
-    check(&["call", &url, "[1]", "--types", "long"], 0, "true\n", "");
+    check(&["call", &url(&provider), "[1]", "--types", "long"], 0, "true\n", "");
     let request = provider.received();
     let types = Argument::Other("[string".into());
-    assert_eq!(Dubbo::head(&request).argument(1), Ok(Some(types)));
+    assert_eq!(Dubbo::head(&request).argument(1), Ok(Some(types.clone())));
+    let provider = Provider::start(response(20, &[VALUE, b"T"].concat()));
+    check(&["call", &url(&provider), "--types", ""], 0, "true\n", "");
+    assert_eq!(Dubbo::head(&provider.received()).argument(1), Ok(Some(types)));
 }
 
 #[test]
@@ -263,7 +265,7 @@ fn bad_arguments_are_told_before_anything_is_sent() {
         &["call", good, "[1]", "--types", "int,long"],
         2,
         "",
-        "error: --types names 2, but there are 1 arguments\n\nhint: name one type for each argument\n",
+        "error: --types names 2, but the arguments are 1\n\nhint: name one type for each argument\n",
     );
     check(
         &["call", good, "[300]", "--types", "byte"],

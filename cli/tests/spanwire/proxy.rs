@@ -45,6 +45,15 @@ hint: write a number and a unit: us, ms, s, m or h, e.g. 500ms or 1.5s
 "
         ),
     );
+    check(
+        &["proxy", "-c", file, "--check", "-o", "json"],
+        2,
+        &format!(
+            r#"[{{"file":"{file}","line":1,"column":1,"code":"missing-key","severity":"error","message":"listeners is missing","hint":""}},{{"file":"{file}","line":1,"column":1,"code":"unknown-key","severity":"error","message":"unknown key \"listener\"","hint":"did you mean listeners?"}},{{"file":"{file}","line":2,"column":10,"code":"wrong-type","severity":"error","message":"workers must be a whole number, but is \"none\"","hint":""}},{{"file":"{file}","line":3,"column":18,"code":"bad-duration","severity":"error","message":"call \"soon\" is not a duration","hint":"write a number and a unit: us, ms, s, m or h, e.g. 500ms or 1.5s"}}]
+"#
+        ),
+        "",
+    );
     // Without --check as well: nothing is started.
     assert_eq!(run(&["proxy", "-c", file]).status, 2);
 }
@@ -52,7 +61,9 @@ hint: write a number and a unit: us, ms, s, m or h, e.g. 500ms or 1.5s
 #[test]
 fn a_good_configuration_checks_in_silence() {
     let (_folder, file) = write(GOOD);
-    check(&["proxy", "-c", file.to_str().expect("UTF-8"), "--check"], 0, "", "");
+    let file = file.to_str().expect("UTF-8");
+    check(&["proxy", "-c", file, "--check"], 0, "", "");
+    check(&["proxy", "-c", file, "--check", "-o", "json"], 0, "[]\n", "");
 }
 
 #[test]

@@ -54,7 +54,7 @@ pub(super) struct Call {
     #[arg(short = 'A', long = "attachment", value_name = "NAME=VALUE", value_parser = attachment)]
     attachments: Vec<(String, String)>,
 
-    /// The parameters' Java types, as in source code: int,java.lang.String,com.example.User[]
+    /// The parameters' Java types, as in source code: int,java.lang.String,com.example.User[]; '' for none
     #[arg(long, value_name = "TYPE,…", value_delimiter = ',')]
     types: Option<Vec<String>>,
 
@@ -102,12 +102,12 @@ impl Call {
     /// The call by way of `$invoke`, for which the provider needs no classes of
     /// ours.
     fn into_dubbo(self) -> Result<DubboCall, Failure> {
-        let arguments = self.arguments()?;
+        let types = self.types();
+        let arguments = self.arguments(types.as_deref())?;
         let mut attachments = self.attachments;
         if !attachments.iter().any(|(name, _)| name == "timeout") {
             attachments.push(("timeout".to_owned(), self.timeout.as_millis().to_string()));
         }
-        let is_typed = self.types.is_some();
         let mut call = DubboCall {
             service: self.destination.service,
             version: self.version,
@@ -117,8 +117,8 @@ impl Call {
             arguments,
             attachments,
         }
-        .into_generic(&self.types.unwrap_or_default());
-        if !is_typed {
+        .into_generic(types.as_deref().unwrap_or_default());
+        if types.is_none() {
             // Java's GenericFilter looks the method up by its name alone when the
             // types are null (ReflectUtils.findMethodByMethodSignature).
             if let Some(types) = call.arguments.get_mut(1) {
@@ -128,7 +128,14 @@ impl Call {
         Ok(call)
     }
 
-    fn arguments(&self) -> Result<Vec<Value>, Failure> {
+    /// The Java types, where some were given. An empty text is none.
+    fn types(&self) -> Option<Vec<String>> {
+        let types = self.types.as_ref()?;
+        let is_none = |types: &[String]| matches!(types, [only] if only.is_empty());
+        Some(if is_none(types) { Vec::new() } else { types.clone() })
+    }
+
+    fn arguments(&self, types: Option<&[String]>) -> Result<Vec<Value>, Failure> {
         let text = if self.arguments == "-" {
             let mut text = String::new();
             io::stdin().lock().read_to_string(&mut text).map_err(|error| {
@@ -149,10 +156,10 @@ impl Call {
                 return Err(Failure::new(format!("the arguments are not JSON: {error}"), hint));
             }
         };
-        let Some(types) = &self.types else { return Ok(items.iter().map(from_json).collect()) };
+        let Some(types) = types else { return Ok(items.iter().map(from_json).collect()) };
         if types.len() != items.len() {
             return Err(Failure::new(
-                format!("--types names {}, but there are {} arguments", types.len(), items.len()),
+                format!("--types names {}, but the arguments are {}", types.len(), items.len()),
                 "name one type for each argument",
             ));
         }

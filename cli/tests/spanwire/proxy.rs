@@ -94,6 +94,46 @@ fn it_serves_until_sigterm() {
     assert_eq!(proxy.status(), Some(0));
 }
 
+/// `docs/observability.md` lists exactly the metrics that a proxy shows.
+#[test]
+fn every_metric_is_documented() {
+    let (folder, file) = write(&format!("{GOOD}access_log: access.log\n"));
+    let mut proxy = Running::start(&["proxy", "-c", file.to_str().expect("UTF-8")]);
+    let admin = proxy.logged("admin pages", "address");
+    let page = get(&admin, "/metrics");
+    let mut shown = Vec::new();
+    let mut help = "";
+    for line in page.lines() {
+        if let Some(named) = line.strip_prefix("# HELP ") {
+            help = named;
+        } else if let Some(typed) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = typed.split_once(' ').expect("a name and a type");
+            let about = help.strip_prefix(name).expect("HELP comes before TYPE").trim();
+            shown.push(format!("{name} | {kind} | {about}"));
+        }
+    }
+    let document = include_str!("../../../docs/observability.md");
+    let documented: Vec<String> = document
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `"))
+        .filter(|row| row.starts_with("spanwire_") || row.starts_with("process_"))
+        .map(|row| {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            let [name, kind, labels, about, _] = cells[..] else { panic!("four cells: {row}") };
+            let name = name.trim_end_matches('`');
+            // What is shown before the first call has all of its labels.
+            if let Some(line) = page.lines().find(|line| line.starts_with(&format!("{name}{{"))) {
+                for label in labels.split(", ").map(|label| label.trim_matches('`')) {
+                    assert!(line.contains(&format!("{label}=\"")), "{label} is not in {line}");
+                }
+            }
+            format!("{name} | {kind} | {about}")
+        })
+        .collect();
+    assert_eq!(documented, shown, "docs/observability.md is not what /metrics shows");
+    drop(folder);
+}
+
 #[test]
 fn sigint_ends_it_at_once() {
     let (_folder, file) = write(&GOOD.replace("1s", "1h"));

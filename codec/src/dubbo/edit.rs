@@ -126,8 +126,8 @@ fn try_splice(
     let mut symbols = attachments.symbols();
     while let Some(entry) = attachments.next() {
         let (key, value) = entry?;
-        let removed = edit.remove.iter().any(|name| key.to_str() == *name);
-        let place = edit.set.iter().position(|(name, _)| key.to_str() == *name);
+        let removed = edit.remove.iter().any(|name| key.is(name));
+        let place = edit.set.iter().position(|(name, _)| key.is(name));
         let new_symbols =
             attachments.symbols() != std::mem::replace(&mut symbols, attachments.symbols());
         if !removed && place.is_none() {

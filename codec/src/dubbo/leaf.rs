@@ -25,25 +25,28 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// Whether this is `ascii`; decided on the bytes where that is possible.
-    pub fn is(&self, ascii: &str) -> bool {
-        match self {
-            Text::Hessian2(text) => match text.raw() {
-                Some(raw) => raw == ascii.as_bytes(),
-                None => text.to_str() == ascii,
-            },
-            Text::Jsonb(text) => text.is(ascii),
+    /// Whether this is `name`; decided on the bytes where that is possible.
+    pub fn is(&self, name: &str) -> bool {
+        match self.raw() {
+            Some(raw) if name.is_ascii() => raw == name.as_bytes(),
+            _ => self.to_str() == name,
         }
     }
 
-    /// Whether this starts with `ascii`.
-    pub fn starts_with(&self, ascii: &str) -> bool {
+    /// Whether this starts with `prefix`.
+    pub fn starts_with(&self, prefix: &str) -> bool {
+        match self.raw() {
+            Some(raw) if prefix.is_ascii() => raw.starts_with(prefix.as_bytes()),
+            _ => self.to_str().starts_with(prefix),
+        }
+    }
+
+    /// The bytes as written, in one piece and in an encoding that writes ASCII
+    /// as itself.
+    fn raw(&self) -> Option<&'a [u8]> {
         match self {
-            Text::Hessian2(text) => match text.raw() {
-                Some(raw) => raw.starts_with(ascii.as_bytes()),
-                None => text.to_str().starts_with(ascii),
-            },
-            Text::Jsonb(text) => text.to_str().starts_with(ascii),
+            Text::Hessian2(text) => text.raw(),
+            Text::Jsonb(text) => text.raw(),
         }
     }
 }

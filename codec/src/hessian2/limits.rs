@@ -22,7 +22,7 @@ pub struct Limits {
 impl Limits {
     /// For building values: nesting is bounded by the stack.
     pub const DEFAULT: Limits =
-        Limits { depth: 512, values: 4 << 20, classes: 16 << 10, text_bytes: 256 << 20 };
+        Limits { depth: 256, values: 4 << 20, classes: 16 << 10, text_bytes: 256 << 20 };
 
     /// For stepping over them, which keeps eight bytes per level and four per
     /// class, and so can follow a long linked list.

@@ -56,12 +56,11 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// Whether this is the ASCII text `ascii`, decided on the bytes where the
-    /// encoding allows it.
-    pub fn is(&self, ascii: &str) -> bool {
+    /// The bytes as written, in an encoding that writes ASCII as itself.
+    pub fn raw(&self) -> Option<&'a [u8]> {
         match self.charset {
-            Charset::Latin1 | Charset::Utf8 | Charset::Gb18030 => self.bytes == ascii.as_bytes(),
-            _ => self.to_str() == ascii,
+            Charset::Latin1 | Charset::Utf8 | Charset::Gb18030 => Some(self.bytes),
+            Charset::Utf16 | Charset::Utf16Le | Charset::Utf16Be => None,
         }
     }
 }

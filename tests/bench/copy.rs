@@ -76,3 +76,63 @@ fn copy(from: &Side, to: &mut Side, buffer: &mut [u8]) -> bool {
     }
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use crate::frame::Request;
+    use crate::load::Load;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// A load whose callers reach its provider through the floor.
+    fn load(size: usize, callers: usize) -> Load {
+        let mut load = Load::new(Request::new(size, "u7")).unwrap();
+        let provider = load.provider().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let floor = listener.local_addr().unwrap();
+        thread::spawn(move || run(&listener, provider));
+        load.connect(floor, callers).unwrap();
+        load
+    }
+
+    #[test]
+    fn every_call_of_a_closed_load_is_answered() {
+        // Enough in flight that sockets fill up in both directions.
+        for (size, callers, outstanding) in [(128, 8, 1), (128, 2, 64), (200_000, 2, 40)] {
+            let mut load = load(size, callers);
+            load.start_closed(outstanding).unwrap();
+            load.run_for(Duration::from_millis(150)).unwrap();
+            load.settle(PATIENCE).unwrap();
+            let counts = load.counts();
+            assert!(counts.right >= (callers * outstanding) as u64, "size {size}: {counts:?}");
+            assert_eq!(counts.wrong, 0, "size {size}: {counts:?}");
+        }
+    }
+
+    #[test]
+    fn an_open_load_sends_by_the_clock_and_counts_every_call() {
+        let mut load = load(128, 4);
+        let (warm_up, counted) = (Duration::from_millis(100), Duration::from_millis(400));
+        let latencies = load.run_open(1000.0, warm_up, counted).unwrap();
+        assert_eq!(latencies.unanswered, 0);
+        assert_eq!(load.counts().right, 500);
+        // Answers to the warm-up may come when counting has begun.
+        let n = latencies.micros.len();
+        assert!((400..=500).contains(&n), "{n} latencies");
+    }
+
+    #[test]
+    fn a_stalled_provider_shows_in_the_latency_of_every_call() {
+        // Nobody accepts: connections are made, and no answer ever comes.
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut load = Load::new(Request::new(128, "u7")).unwrap();
+        load.connect(silent.local_addr().unwrap(), 2).unwrap();
+        let latencies = load.run_open(1000.0, Duration::ZERO, Duration::from_millis(200)).unwrap();
+        assert_eq!(latencies.unanswered, 200);
+        assert_eq!(latencies.micros.len(), 200);
+        assert!(latencies.micros.min() >= 3_000_000, "less than what was waited");
+    }
+}

@@ -12,7 +12,11 @@ pub const RETRIES: &str = "spanwire_retries_total";
 pub const CONNECT_FAILURES: &str = "spanwire_connect_failures_total";
 pub const CALLERS: &str = r#"spanwire_connections{side="downstream"}"#;
 pub const UPSTREAMS: &str = r#"spanwire_connections{side="upstream"}"#;
-pub const RECEIVED: &str = r#"spanwire_received_bytes_total{side="downstream"}"#;
+
+/// The series of the bytes taken from one side's peers.
+pub fn received(side: &str) -> String {
+    format!(r#"spanwire_received_bytes_total{{side="{side}"}}"#)
+}
 
 /// The series of one reason's faults.
 pub fn faults(reason: &str) -> String {

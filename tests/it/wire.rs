@@ -14,7 +14,7 @@ pub const SOON: Duration = Duration::from_secs(5);
 pub const SERVICE: &str = "lab.EchoService";
 
 /// One Dubbo frame.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Frame {
     pub flags: u8,
     pub status: u8,
@@ -36,10 +36,6 @@ impl Frame {
         bytes.extend((self.body.len() as u32).to_be_bytes());
         bytes.extend(&self.body);
         bytes
-    }
-
-    pub fn is_request(&self) -> bool {
-        self.flags & 0xa0 == 0x80
     }
 
     /// The body as text, for a look at messages.
@@ -193,6 +189,21 @@ impl Wire {
         socket.set_linger(Some(Duration::ZERO)).expect("a connected socket");
     }
 
+    /// Answers calls and heartbeats until the peer hangs up.
+    fn answer_all(mut self, answer: fn(&Frame) -> Frame) {
+        self.stream.set_read_timeout(None).expect("no timeout");
+        while let Ok(Some(frame)) = self.try_next() {
+            let answer = match frame.flags & 0xe0 {
+                0xc0 => answer(&frame),
+                0xe0 => Frame { flags: PONG, status: 20, id: frame.id, body: b"N".to_vec() },
+                _ => continue,
+            };
+            if self.try_send(&answer.bytes()).is_err() {
+                return;
+            }
+        }
+    }
+
     /// Ends our side; the other may still send.
     pub fn finish(&self) {
         self.stream.shutdown(std::net::Shutdown::Write).expect("a connected socket");
@@ -257,32 +268,24 @@ impl Provider {
         }
     }
 
-    /// Answers every request with its own argument, on every connection, until
-    /// the test ends.
+    /// Answers every call with `pong`, on every connection, until the test ends.
     pub fn echo_forever(self) -> SocketAddr {
+        self.answer_forever(|call| call.answer(&string("pong")))
+    }
+
+    /// Answers every call with the bytes of its own body.
+    pub fn mirror_forever(self) -> SocketAddr {
+        self.answer_forever(|call| call.answer(&call.body))
+    }
+
+    fn answer_forever(self, answer: fn(&Frame) -> Frame) -> SocketAddr {
         let address = self.address();
         std::thread::spawn(move || {
             for stream in self.listener.incoming().flatten() {
-                std::thread::spawn(move || echo(Wire::over(stream)));
+                std::thread::spawn(move || Wire::over(stream).answer_all(answer));
             }
         });
         address
-    }
-}
-
-fn echo(mut wire: Wire) {
-    wire.stream.set_read_timeout(None).expect("no timeout");
-    while let Ok(Some(frame)) = wire.try_next() {
-        if frame.flags & 0xc0 == 0xc0 {
-            let answer = if frame.is_request() {
-                frame.answer(&string("pong"))
-            } else {
-                Frame { flags: PONG, status: 20, id: frame.id, body: b"N".to_vec() }
-            };
-            if wire.try_send(&answer.bytes()).is_err() {
-                return;
-            }
-        }
     }
 }
 

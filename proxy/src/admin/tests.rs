@@ -112,7 +112,8 @@ async fn an_old_connection_is_ended() {
     let (_, state) = start().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let addr = listener.local_addr().expect("a bound address");
-    let patience = Patience { age: Duration::from_millis(200), ..PATIENCE };
+    let minute = Duration::from_secs(60);
+    let patience = Patience { head: minute, age: Duration::from_millis(200), last_answer: minute };
     tokio::spawn(accept(listener, state, patience));
     let (head, body) = exchange(addr, "GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await;
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}");

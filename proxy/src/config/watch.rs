@@ -62,31 +62,44 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
 async fn follow(file: PathBuf, sender: Sender<Arc<Config>>, metrics: Arc<Metrics>) {
     let mut ticks = interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // The text that was judged last, and the one that was seen last. A text counts
-    // once it was seen twice: it may have been read while it was being written.
-    let mut judged = None;
-    let mut seen = None;
+    let mut sightings = Sightings::default();
     loop {
         tokio::select! {
             () = sender.closed() => return,
             _ = ticks.tick() => {}
         }
         let text = tokio::fs::read_to_string(&file).await.map_err(|error| error.to_string());
-        let is_steady = seen.as_ref() == Some(&text);
-        if is_steady && judged.as_ref() != Some(&text) {
-            judge(&file, &text, &sender, &metrics);
-            judged = Some(text.clone());
+        if let Some(text) = sightings.news(text) {
+            judge(&file, text, &sender, &metrics);
         }
-        seen = Some(text);
     }
 }
 
-fn judge(
-    file: &Path,
-    text: &Result<String, String>,
-    sender: &Sender<Arc<Config>>,
-    metrics: &Metrics,
-) {
+/// What the file held, or why it could not be read.
+type Text = Result<String, String>;
+
+/// Tells news from what is known and from what is still being written.
+#[derive(Debug, Default)]
+struct Sightings {
+    judged: Option<Text>,
+    seen: Option<Text>,
+}
+
+impl Sightings {
+    /// Takes what was seen now, and returns it if it is to be judged: seen twice in
+    /// a row, because it may be half of what is being written, and new.
+    fn news(&mut self, text: Text) -> Option<&Text> {
+        let is_steady = self.seen.as_ref() == Some(&text);
+        if is_steady && self.judged.as_ref() != Some(&text) {
+            self.judged = Some(text);
+            return self.judged.as_ref();
+        }
+        self.seen = Some(text);
+        None
+    }
+}
+
+fn judge(file: &Path, text: &Text, sender: &Sender<Arc<Config>>, metrics: &Metrics) {
     let parsed = match text {
         Ok(text) => parse(file, text),
         Err(error) => {
@@ -168,6 +181,16 @@ mod tests {
         timeout(Duration::from_secs(20), configs.changed()).await.unwrap().unwrap();
         assert_eq!(configs.borrow_and_update().application, "two");
         wait_for_refusals(&metrics, 2).await;
+    }
+
+    #[test]
+    fn half_a_file_is_no_news() {
+        let mut sightings = Sightings::default();
+        let mut news = |text: &str| sightings.news(Ok(text.to_owned())).is_some();
+        let seen = ["a", "a", "a", "b", "bc", "bc", "bc", "b", "bc", "a", "a"];
+        let found: Vec<bool> = seen.into_iter().map(&mut news).collect();
+        let judged = found.iter().enumerate().filter_map(|(i, news)| news.then_some(i));
+        assert_eq!(judged.collect::<Vec<_>>(), [1, 5, 10]);
     }
 
     #[test]

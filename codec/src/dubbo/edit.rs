@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, BytesMut};
 
-use crate::error::{DecodeError, EditError};
+use crate::error::EditError;
 use crate::{hessian2, jsonb};
 
 use super::attachments::Attachments;

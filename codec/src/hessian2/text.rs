@@ -184,3 +184,66 @@ pub(super) fn chunk_header(bytes: &[u8], at: usize) -> Option<(usize, bool, usiz
         _ => return None,
     })
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_string_ends_where_its_units_do() {
+        let ints = [0x80, 0x90, 0xbf, 0xe5, 0xad];
+        for text in [
+            "",
+            "x",
+            "é",
+            "字",
+            "字x",
+            "x字",
+            "ééx",
+            "xxé字",
+            "字字字字字字字字字",
+            "ascii only, but long",
+        ] {
+            let units = text.encode_utf16().count();
+            let bytes = [b"before", text.as_bytes(), &ints].concat();
+            // What follows may look like the inside of a character.
+            assert_eq!(units_end(&bytes, 6, units), Some(6 + text.len()), "{text}");
+            if !text.is_empty() {
+                assert_eq!(units_end(&bytes[..5 + text.len()], 6, units), None, "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn long_strings_end_where_their_units_do() {
+        for unit in ["x", "é", "字", "xé", "é字x", "x字字字"] {
+            for times in [31, 64, 100, 1000, 21_845] {
+                let text = unit.repeat(times);
+                let units = text.encode_utf16().count();
+                let bytes = [text.as_bytes(), &[0x80; 70]].concat();
+                assert_eq!(units_end(&bytes, 0, units), Some(text.len()), "{times} {unit}");
+            }
+        }
+    }
+
+    #[test]
+    fn pairs_of_surrogates_are_one_character() {
+        let java = Text::whole(b"a\xed\xa0\xbd\xed\xb8\x80b");
+        assert_eq!(java.to_str(), "a\u{1f600}b");
+        assert_eq!(units_end(b"a\xed\xa0\xbd\xed\xb8\x80b\x90", 0, 4), Some(8));
+        // Four bytes, as other writers have it, are two units.
+        assert_eq!(units_end("a\u{1f600}b".as_bytes(), 0, 4), Some(6));
+        assert_eq!(Text::whole("a\u{1f600}b".as_bytes()).to_str(), "a\u{1f600}b");
+        // One without its partner.
+        assert_eq!(Text::whole(b"\xed\xa0\xbdx").to_str(), "\u{fffd}x");
+    }
+
+    #[test]
+    fn chunks_are_put_together() {
+        let chunks = b"ab\x53\x00\x03\xe5\xad\x97cd";
+        assert_eq!(Text::chunked(chunks, 2).to_str(), "ab\u{5b57}cd");
+        assert_eq!(Text::chunked(b"ab\x00", 2).to_str(), "ab");
+        assert_eq!(Text::chunked(b"ab\x52\x00\x01c\x30\x01d", 2).to_str(), "abcd");
+    }
+}

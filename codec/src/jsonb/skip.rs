@@ -13,23 +13,29 @@ use super::text::Text;
 /// number later (symbols) are remembered where they stand.
 #[derive(Debug, Clone)]
 pub struct Skip<'a> {
-    symbols: SmallVec<[(i32, Text<'a>); 4]>,
+    /// By number: fastjson2 counts them up from 0.
+    symbols: SmallVec<[Text<'a>; 4]>,
+    /// Those numbered in another way; few, as they are searched one by one.
+    odd_symbols: SmallVec<[(i32, Text<'a>); 1]>,
     limits: Limits,
 }
+
+/// How many symbols may be numbered otherwise than counting up.
+const ODD_SYMBOLS: usize = 64;
 
 /// A map that lasts until its end mark.
 const UNTIL_END: u64 = u64::MAX;
 
 impl Default for Skip<'_> {
     fn default() -> Self {
-        Skip { symbols: SmallVec::new(), limits: Limits::SKIP }
+        Skip { symbols: SmallVec::new(), odd_symbols: SmallVec::new(), limits: Limits::SKIP }
     }
 }
 
 impl<'a> Skip<'a> {
     /// How many names were given a symbol so far.
     pub(crate) fn symbols(&self) -> usize {
-        self.symbols.len()
+        self.symbols.len() + self.odd_symbols.len()
     }
 
     /// A map's key: a string, or a symbol for one. `None` for null and for
@@ -56,14 +62,15 @@ impl<'a> Skip<'a> {
         let offset = input.at();
         let tag = input.byte(what)?;
         if let Some(number) = scalar::int32_after(input, tag, what)? {
-            return self.symbols.iter().find(|(known, _)| *known == number).map_or(
-                Err(DecodeError::Dangling {
+            let odd = || self.odd_symbols.iter().find(|(known, _)| *known == number);
+            let known = usize::try_from(number).ok().and_then(|number| self.symbols.get(number));
+            return known.or_else(|| odd().map(|(_, text)| text)).copied().ok_or(
+                DecodeError::Dangling {
                     what,
                     index: u64::from(number as u32),
-                    defined: self.symbols.len() as u64,
+                    defined: self.symbols() as u64,
                     offset,
-                }),
-                |(_, text)| Ok(*text),
+                },
             );
         }
         let Some(text) = scalar::string_after(input, tag, what)? else {
@@ -81,8 +88,13 @@ impl<'a> Skip<'a> {
     /// Reads the number `text` gets.
     fn define(&mut self, input: &mut Input<'a>, text: Text<'a>) -> Result<(), DecodeError> {
         let number = scalar::integer(input, "symbol")? as i32;
-        Limits::check("symbols", self.symbols.len() + 1, self.limits.classes)?;
-        self.symbols.push((number, text));
+        if usize::try_from(number) == Ok(self.symbols.len()) {
+            Limits::check("symbols", self.symbols.len() + 1, self.limits.classes)?;
+            self.symbols.push(text);
+        } else {
+            Limits::check("symbols out of order", self.odd_symbols.len() + 1, ODD_SYMBOLS)?;
+            self.odd_symbols.push((number, text));
+        }
         Ok(())
     }
 

@@ -17,8 +17,6 @@
 //! an object becomes a map, or an object of the class its `"@class"` names.
 //! [`typed_from_json`] goes by a Java type instead.
 
-use std::fmt::Write;
-
 use serde_json::{Map as JsonMap, Number, Value as Json};
 
 use super::{List, Map, Object, Value};
@@ -37,18 +35,33 @@ pub enum Classes {
 
 /// The value as JSON; the table is in the module's documentation.
 pub fn to_json(value: &Value, classes: Classes) -> Json {
-    Printer { classes, paths: Vec::new(), path: "$".to_owned() }.value(value)
+    Printer { classes, containers: Vec::new(), around: 0 }.value(value, Step::Root)
 }
 
-struct Printer {
+/// Bytes of the path of a `$ref`, at most: many may be asked for.
+const PATH_BYTES: usize = 256;
+
+struct Printer<'v> {
     classes: Classes,
-    /// Where each container met so far stands.
-    paths: Vec<String>,
-    path: String,
+    /// Every container begun: the one around it, and its step there.
+    containers: Vec<(usize, Step<'v>)>,
+    /// The container being written.
+    around: usize,
 }
 
-impl Printer {
-    fn value(&mut self, value: &Value) -> Json {
+/// How a value hangs in the container around it.
+#[derive(Clone, Copy)]
+enum Step<'v> {
+    Root,
+    Index(usize),
+    Field(&'v str),
+    Key(&'v Value),
+    /// The key (0) or value (1) of the entry at this index.
+    Pair(usize, usize),
+}
+
+impl<'v> Printer<'v> {
+    fn value(&mut self, value: &'v Value, step: Step<'v>) -> Json {
         match value {
             Value::Null => Json::Null,
             Value::Bool(bool) => Json::Bool(*bool),
@@ -63,52 +76,73 @@ impl Printer {
             Value::String(text) => Json::String(text.clone()),
             Value::Binary(bytes) => Json::String(super::base64::encode(bytes)),
             Value::Date(millis) => Json::String(super::time::to_iso(*millis)),
-            Value::List(list) => self.list(list),
-            Value::Map(map) => self.map(map),
-            Value::Object(object) => self.object(object),
-            Value::Ref(index) => {
-                let path = self.paths.get(*index as usize).map_or("", String::as_str);
-                serde_json::json!({ "$ref": path })
+            Value::Ref(index) => serde_json::json!({ "$ref": self.path(*index as usize) }),
+            Value::List(_) | Value::Map(_) | Value::Object(_) => {
+                self.containers.push((self.around, step));
+                let outer = std::mem::replace(&mut self.around, self.containers.len() - 1);
+                let json = match value {
+                    Value::List(list) => self.list(list),
+                    Value::Map(map) => self.map(map),
+                    Value::Object(object) => self.object(object),
+                    _ => Json::Null,
+                };
+                self.around = outer;
+                json
             }
         }
     }
 
-    /// The value under `step`, which is added to the path meanwhile.
-    fn at(&mut self, step: std::fmt::Arguments<'_>, value: &Value) -> Json {
-        let length = self.path.len();
-        // Writing to a string does not fail.
-        let _ = self.path.write_fmt(step);
-        let json = self.value(value);
-        self.path.truncate(length);
-        json
+    /// Where container `number` stands; the outer part of a long path is left
+    /// out.
+    fn path(&self, mut number: usize) -> String {
+        let mut steps = Vec::new();
+        let mut length = 0;
+        while let Some((around, step)) = self.containers.get(number) {
+            let step = match step {
+                Step::Root => {
+                    steps.push("$".to_owned());
+                    break;
+                }
+                Step::Index(index) => format!("[{index}]"),
+                Step::Field(name) => format!(".{name}"),
+                Step::Key(key) => format!(".{}", key_text(key).unwrap_or_default()),
+                Step::Pair(entry, side) => format!("[{entry}][{side}]"),
+            };
+            length += step.len();
+            if length > PATH_BYTES {
+                steps.push("…".to_owned());
+                break;
+            }
+            steps.push(step);
+            number = *around;
+        }
+        steps.reverse();
+        steps.concat()
     }
 
-    fn list(&mut self, list: &List) -> Json {
-        self.paths.push(self.path.clone());
+    fn list(&mut self, list: &'v List) -> Json {
         let items = list.items.iter().enumerate();
-        Json::Array(items.map(|(index, item)| self.at(format_args!("[{index}]"), item)).collect())
+        Json::Array(items.map(|(index, item)| self.value(item, Step::Index(index))).collect())
     }
 
-    fn map(&mut self, map: &Map) -> Json {
-        self.paths.push(self.path.clone());
+    fn map(&mut self, map: &'v Map) -> Json {
         let keys: Option<Vec<String>> = map.entries.iter().map(|(key, _)| key_text(key)).collect();
         match keys {
             Some(keys) => {
                 let entries = keys.into_iter().zip(&map.entries);
-                let mut object = JsonMap::new();
-                for (key, (_, value)) in entries {
-                    let json = self.at(format_args!(".{key}"), value);
-                    object.insert(key, json);
-                }
-                Json::Object(object)
+                Json::Object(
+                    entries
+                        .map(|(text, (key, value))| (text, self.value(value, Step::Key(key))))
+                        .collect(),
+                )
             }
             None => {
                 let entries = map.entries.iter().enumerate();
                 Json::Array(
                     entries
                         .map(|(index, (key, value))| {
-                            let key = self.at(format_args!("[{index}][0]"), key);
-                            let value = self.at(format_args!("[{index}][1]"), value);
+                            let key = self.value(key, Step::Pair(index, 0));
+                            let value = self.value(value, Step::Pair(index, 1));
                             Json::Array(vec![key, value])
                         })
                         .collect(),
@@ -117,8 +151,7 @@ impl Printer {
         }
     }
 
-    fn object(&mut self, object: &Object) -> Json {
-        self.paths.push(self.path.clone());
+    fn object(&mut self, object: &'v Object) -> Json {
         let class = &object.class;
         if class.name == "java.math.BigDecimal"
             && let Some(Value::String(text)) = object.get("value")
@@ -130,7 +163,7 @@ impl Printer {
             json.insert(CLASS_KEY.to_owned(), Json::String(class.name.clone()));
         }
         for (name, value) in class.fields.iter().zip(&object.values) {
-            let value = self.at(format_args!(".{name}"), value);
+            let value = self.value(value, Step::Field(name));
             json.insert(name.clone(), value);
         }
         Json::Object(json)

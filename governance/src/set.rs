@@ -72,7 +72,6 @@ impl EndpointSet {
         }
     }
 
-    #[cfg(test)]
     pub(crate) fn subtract(&mut self, other: &EndpointSet) {
         for (word, theirs) in self.words.iter_mut().zip(&other.words) {
             *word &= !theirs;
@@ -80,7 +79,6 @@ impl EndpointSet {
     }
 
     /// Whether the two have an endpoint in common.
-    #[cfg(test)]
     pub(crate) fn meets(&self, other: &EndpointSet) -> bool {
         self.words.iter().zip(&other.words).any(|(mine, theirs)| mine & theirs != 0)
     }

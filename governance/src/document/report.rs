@@ -73,6 +73,15 @@ impl Report {
         &self.findings
     }
 
+    /// How bad it is that a part of a rule is passed over: Java goes on without
+    /// it, and a reader of documented rules refuses the whole.
+    pub(crate) fn severity_of_loss(&self, compat: crate::rules::Compat) -> Severity {
+        match compat {
+            crate::rules::Compat::Java => Severity::Warning,
+            crate::rules::Compat::Documented => Severity::Error,
+        }
+    }
+
     /// Turns errors with this code into warnings, for readers that are more
     /// lenient.
     pub fn soften(&mut self, code: &str) {

@@ -28,8 +28,8 @@ pub struct Case {
     pub application: String,
     /// The caller's labels.
     pub labels: Labels,
-    /// Where the dice fall, in `[0, 1)`.
-    pub random: f64,
+    /// Where the dice fall, in `[0, 1)`, over and over.
+    pub random: Vec<f64>,
     /// The time, in milliseconds since 1970.
     pub now_ms: u64,
 }
@@ -60,16 +60,7 @@ impl Case {
             }
             rule.finish(report);
         }
-        let random = match map.value("random").map(|node| (node, node.scalar())) {
-            None => 0.0,
-            Some((node, scalar)) => match scalar.and_then(|scalar| scalar.text.parse().ok()) {
-                Some(random) if (0.0..1.0).contains(&random) => random,
-                _ => {
-                    node.wrong_type("random", "a number from 0 to below 1", report);
-                    0.0
-                }
-            },
-        };
+        let random = read_rolls(&mut map, report);
         let now_ms = map.integer("now_ms", 0..=u64::MAX, report).unwrap_or(LATE_MS);
         let mut call = WrittenCall::default();
         let (mut address, mut application, mut labels) =
@@ -105,6 +96,23 @@ impl Case {
             now_ms,
         })
     }
+}
+
+/// `random: 0.25`, or a list where several choices shall differ.
+fn read_rolls(map: &mut Mapping<'_>, report: &mut Report) -> Vec<f64> {
+    let Some(node) = map.value("random") else { return vec![0.0] };
+    let nodes = match &node.value {
+        Value::Sequence(items) => items.as_slice(),
+        _ => std::slice::from_ref(node),
+    };
+    let mut rolls = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        match node.scalar().and_then(|scalar| scalar.text.parse().ok()) {
+            Some(roll) if (0.0..1.0).contains(&roll) => rolls.push(roll),
+            _ => node.wrong_type("random", "a number from 0 to below 1", report),
+        }
+    }
+    rolls
 }
 
 fn read_call(map: &mut Mapping<'_>, call: &mut WrittenCall, report: &mut Report) {

@@ -82,66 +82,89 @@ impl Loads for Idle {
     }
 }
 
-/// Dice that always fall the same.
-struct Fixed(f64);
+/// Dice that fall as written, over and over.
+struct Written<'a> {
+    rolls: &'a [f64],
+    next: usize,
+}
 
-impl Dice for Fixed {
+impl Dice for Written<'_> {
     fn roll(&mut self) -> f64 {
-        self.0
+        let roll = self.rolls.get(self.next % self.rolls.len().max(1)).copied().unwrap_or(0.0);
+        self.next += 1;
+        roll
     }
 }
 
 /// Decides the call of a case.
 pub fn explain(case: &Case) -> Explanation {
-    let service = Service::compile(
-        &case.call.service,
-        case.endpoints.clone(),
-        &case.rules,
-        &Options { callers: Some(vec![case.application.clone()]) },
-    );
-    let request = Request {
-        head: &case.call,
-        caller: Caller {
-            address: &case.address,
-            application: &case.application,
-            labels: &case.labels,
-        },
-        tried: &[],
-        now_ms: case.now_ms,
-    };
-    let mut steps = Vec::new();
-    let mut scratch = Scratch::new();
-    let mut dice = Fixed(case.random);
-    let decided = decide_traced(&service, &request, &Idle, &mut dice, &mut scratch, &mut steps);
-    let address = |index: usize| {
-        service.endpoints().get(index).map(|endpoint| endpoint.address.clone()).unwrap_or_default()
-    };
-    let mut endpoints: Vec<String> = scratch.candidates().map(address).collect();
-    endpoints.sort();
-    let mut explanation = Explanation {
-        endpoints,
-        picked: None,
-        fault: None,
-        detail: None,
-        timeout_ms: DEFAULT_TIMEOUT_MS,
-        retries: crate::decide::DEFAULT_RETRIES,
-        steps,
-        findings: case.findings.clone(),
-    };
-    match decided {
-        Ok(decision) => {
-            explanation.picked = Some(address(decision.endpoint));
-            explanation.retries = decision.retries;
-            if let Some(timeout) = decision.timeout {
-                explanation.timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+    Prepared::new(case).explain(&case.random)
+}
+
+/// A case whose rules are compiled, to be decided more than once.
+#[derive(Debug)]
+pub struct Prepared<'a> {
+    case: &'a Case,
+    service: Service,
+}
+
+impl<'a> Prepared<'a> {
+    /// Compiles the rules of a case.
+    pub fn new(case: &'a Case) -> Self {
+        let options = Options { callers: Some(vec![case.application.clone()]) };
+        let service =
+            Service::compile(&case.call.service, case.endpoints.clone(), &case.rules, &options);
+        Prepared { case, service }
+    }
+
+    /// Decides the call with these rolls of the dice, over and over.
+    pub fn explain(&self, rolls: &[f64]) -> Explanation {
+        let Prepared { case, service } = self;
+        let request = Request {
+            head: &case.call,
+            caller: Caller {
+                address: &case.address,
+                application: &case.application,
+                labels: &case.labels,
+            },
+            tried: &[],
+            now_ms: case.now_ms,
+        };
+        let mut steps = Vec::new();
+        let mut scratch = Scratch::new();
+        let mut dice = Written { rolls, next: 0 };
+        let decided = decide_traced(service, &request, &Idle, &mut dice, &mut scratch, &mut steps);
+        let address = |index: usize| {
+            let endpoint = service.endpoints().get(index);
+            endpoint.map(|endpoint| endpoint.address.clone()).unwrap_or_default()
+        };
+        let mut endpoints: Vec<String> = scratch.candidates().map(address).collect();
+        endpoints.sort();
+        let mut explanation = Explanation {
+            endpoints,
+            picked: None,
+            fault: None,
+            detail: None,
+            timeout_ms: DEFAULT_TIMEOUT_MS,
+            retries: crate::decide::DEFAULT_RETRIES,
+            steps,
+            findings: case.findings.clone(),
+        };
+        match decided {
+            Ok(decision) => {
+                explanation.picked = Some(address(decision.endpoint));
+                explanation.retries = decision.retries;
+                if let Some(timeout) = decision.timeout {
+                    explanation.timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+                }
+            }
+            Err(fault) => {
+                explanation.fault = Some(fault.reason.label());
+                explanation.detail = Some(fault.to_string());
             }
         }
-        Err(fault) => {
-            explanation.fault = Some(fault.reason.label());
-            explanation.detail = Some(fault.to_string());
-        }
+        explanation
     }
-    explanation
 }
 
 /// Reads the cases of a text, one per YAML document.

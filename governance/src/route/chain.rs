@@ -12,7 +12,7 @@ use crate::rules::{Compat, Kind, RuleSet};
 use crate::set::EndpointSet;
 
 use super::call::CallView;
-use super::{Action, Emptied, Narrowing, Step, Trace, condition};
+use super::{Action, Emptied, Narrowing, Step, Trace, condition, tag};
 
 /// What rules are compiled for.
 pub(crate) struct Site<'a> {
@@ -26,11 +26,12 @@ pub(crate) struct Site<'a> {
     pub(crate) callers: Option<&'a [String]>,
 }
 
-/// The steps, in the order of Dubbo's router chain (`@Activate(order)`): the
-/// service's own conditions (140), those of the application that provides it
+/// The steps, in the order of Dubbo's router chain (`@Activate(order)`): tags
+/// (100), the service's own conditions (140), those of the application that provides it
 /// (145), those of the application that calls (150).
 #[derive(Debug, Default)]
 pub(crate) struct Chain {
+    tags: Option<Step>,
     service: Vec<Step>,
     provider: Vec<Step>,
     callers: HashMap<Box<str>, Vec<Step>, FixedState>,
@@ -42,16 +43,16 @@ pub(crate) struct Chain {
 impl Chain {
     pub(crate) fn compile(site: &Site<'_>, rules: &RuleSet) -> Chain {
         let compat = rules.compat();
-        let mut chain = Chain::default();
-        let key = format!("{}:{}:{}", site.service, site.version, site.group);
-        if let Some(rule) = rules.conditions.get(&key) {
-            add_conditions(&mut chain.service, &key, rule, site.endpoints, compat);
-        }
         let provider = site
             .members
             .iter()
             .find_map(|index| site.endpoints.get(index))
             .and_then(Endpoint::application);
+        let mut chain = Chain { tags: tag_step(site, provider, rules), ..Chain::default() };
+        let key = format!("{}:{}:{}", site.service, site.version, site.group);
+        if let Some(rule) = rules.conditions.get(&key) {
+            add_conditions(&mut chain.service, &key, rule, site.endpoints, compat);
+        }
         let provided = provider.and_then(|app| Some((app, rules.conditions.get(app)?)));
         if let Some((app, rule)) = provided {
             add_conditions(&mut chain.provider, app, rule, site.endpoints, compat);
@@ -99,7 +100,7 @@ impl Chain {
                 == caller.first().map(|step| &step.rule);
             if same { &[] } else { self.provider.as_slice() }
         };
-        for steps in [&self.service, provider, twice, caller] {
+        for steps in [self.tags.as_slice(), &self.service, provider, twice, caller] {
             for step in steps {
                 let verdict = step.run(call, sets, dice, trace);
                 if sets.candidates.is_empty() {
@@ -109,6 +110,17 @@ impl Chain {
         }
         None
     }
+}
+
+/// Tags are at work without a rule, too: providers may have them in their URLs.
+fn tag_step(site: &Site<'_>, provider: Option<&str>, rules: &RuleSet) -> Option<Step> {
+    let found = provider.and_then(|app| Some((app, rules.tags.get(app)?)));
+    let tags = tag::Tags::compile(found.map(|(_, rule)| &**rule), site, rules.compat())?;
+    let rule = match found {
+        Some((app, _)) => format!("{app}{}", Kind::Tag.suffix()).into(),
+        None => "dubbo.tag".into(),
+    };
+    Some(Step { rule, line: 0, action: Action::Tag(tags) })
 }
 
 fn add_conditions(

@@ -8,6 +8,7 @@
 mod call;
 mod chain;
 mod condition;
+mod tag;
 
 use std::sync::Arc;
 
@@ -32,6 +33,7 @@ pub(crate) struct Step {
 pub(crate) enum Action {
     Condition(condition::Condition),
     Split(condition::Split),
+    Tag(tag::Tags),
 }
 
 /// Who wants to know how a call was decided.
@@ -68,6 +70,8 @@ pub(crate) enum Verdict<'r> {
     Elsewhere(Mismatch<'r>),
     /// What it says.
     Plain(&'static str),
+    /// It is no rule of anybody's, and changed nothing.
+    Silent,
     /// It chose one of several destinations.
     Chose {
         /// Which, from 1.
@@ -87,6 +91,7 @@ impl Verdict<'_> {
         match self {
             Verdict::Elsewhere(mismatch) => mismatch.note(call),
             Verdict::Plain(text) => (*text).to_owned(),
+            Verdict::Silent => String::new(),
             Verdict::Chose { number, of, weight, total } => {
                 format!("applies: destination {number} of {of}, with weight {weight} of {total}")
             }
@@ -112,10 +117,13 @@ impl Step {
         let verdict = match &self.action {
             Action::Condition(condition) => condition.run(call, sets),
             Action::Split(split) => split.run(call, sets, dice),
+            Action::Tag(tags) => tags.run(call, sets),
         };
         if T::ON {
             let after = sets.candidates.count();
-            trace.step(&self.rule, self.line, before, after, verdict.note(call));
+            if !matches!(verdict, Verdict::Silent) {
+                trace.step(&self.rule, self.line, before, after, verdict.note(call));
+            }
         }
         verdict
     }

@@ -36,15 +36,20 @@ impl Head {
             );
         }
         if let Some(node) = map.value("priority") {
-            match node.scalar().map(|scalar| scalar.resolve()) {
-                Some(Resolved::Int(0)) => {}
-                Some(Resolved::Int(_)) => report.warning(
+            let number = match node.scalar().map(|scalar| scalar.resolve()) {
+                Some(Resolved::Int(number)) => i32::try_from(number).ok(),
+                Some(Resolved::Text(text)) => text.parse().ok(),
+                _ => None,
+            };
+            match number {
+                Some(0) => {}
+                Some(_) => report.warning(
                     node.position,
                     "ignored-priority",
                     "priority has no effect: rules apply in the order of their kinds",
                     "remove it; Dubbo 3 does not read it either",
                 ),
-                _ => node.wrong_type("priority", "a whole number", report),
+                None => node.wrong_type("priority", "a whole number", report),
             }
         }
         if let Some(scope) = map.value("scope") {

@@ -7,16 +7,19 @@ use super::Affected;
 pub enum Kind {
     /// Condition routes.
     Condition,
+    /// Tag routes, of the application that provides.
+    Tag,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 1] = [Kind::Condition];
+    pub const ALL: [Kind; 2] = [Kind::Condition, Kind::Tag];
 
     /// What a key of this kind ends in.
     pub const fn suffix(self) -> &'static str {
         match self {
             Kind::Condition => ".condition-router",
+            Kind::Tag => ".tag-router",
         }
     }
 }

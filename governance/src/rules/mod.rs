@@ -4,27 +4,33 @@
 //! `shop.tag-router`. A document that fails its check changes nothing: the last
 //! good one stays in force and the findings are kept.
 
+mod address;
 mod applied;
 pub(crate) mod condition;
 mod head;
 mod key;
+mod string_match;
 mod table;
+pub(crate) mod tag;
 
 use std::collections::BTreeMap;
 
 use crate::document::{Finding, Position, Report};
 
+pub(crate) use address::is_meant as address_is_meant;
 pub use applied::{Affected, Applied, Compat, Origin};
 pub use key::{Kind, RuleKey, Scope};
 
 use condition::ConditionRule;
 use table::Table;
+use tag::TagRule;
 
 /// The rules in force.
 #[derive(Debug, Default)]
 pub struct RuleSet {
     compat: Compat,
     pub(crate) conditions: Table<ConditionRule>,
+    pub(crate) tags: Table<TagRule>,
     findings: BTreeMap<String, Vec<Finding>>,
 }
 
@@ -80,16 +86,21 @@ impl RuleSet {
         origin: &Origin,
         report: &mut Report,
     ) -> Affected {
+        let compat = self.compat;
         match key.kind {
             Kind::Condition => {
-                let compat = self.compat;
                 replace_in(&mut self.conditions, key, text, origin, report, |text, report| {
                     let rule = ConditionRule::read(text, key.scope(), compat, report);
                     be_lenient(compat, report);
                     rule
-                })
+                });
             }
-        };
+            Kind::Tag => replace_in(&mut self.tags, key, text, origin, report, |text, report| {
+                let rule = TagRule::read(text, compat, report);
+                be_lenient(compat, report);
+                rule
+            }),
+        }
         if report.has_errors() { Affected::Nothing } else { key.affected() }
     }
 

@@ -1,0 +1,97 @@
+//! Random rules, endpoints and calls, decided by `compat: java` and by Dubbo
+//! 3.3.6's own router chain. Not one difference is allowed.
+//!
+//! Needs Java 17 and Maven (`governance/oracle`). `SPANWIRE_ORACLE_CASES` sets
+//! the number of cases per family, `SPANWIRE_ORACLE_SEED` where they start.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod condition;
+mod generate;
+mod oracle;
+mod tag;
+
+use std::collections::BTreeSet;
+
+use governance::explain::{Prepared, read_cases};
+use serde_json::{Value, json};
+
+use oracle::Oracle;
+
+/// A case and how its choices shall be tried out.
+struct Sample {
+    case: Value,
+    /// How many weighted choices may follow one another.
+    choices: usize,
+}
+
+fn setting(name: &str, default: u64) -> u64 {
+    match std::env::var(name) {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name} is {text}, not a number")),
+        Err(_) => default,
+    }
+}
+
+/// The results that our reading can come to.
+fn ours(sample: &Sample) -> BTreeSet<String> {
+    let mut text = sample.case.clone();
+    text["compat"] = json!("java");
+    text.as_object_mut().unwrap().remove("runs");
+    let text = text.to_string();
+    let cases = read_cases("case", &text).unwrap_or_else(|findings| panic!("{findings:?}\n{text}"));
+    let prepared = Prepared::new(&cases[0]);
+    let grid = |n: u32, of: u32| (f64::from(n) + 0.5) / f64::from(of);
+    let rolls: Vec<Vec<f64>> = match sample.choices {
+        0 => vec![vec![0.0]],
+        1 => (0..120).map(|n| vec![grid(n, 120)]).collect(),
+        _ => (0..24).flat_map(|a| (0..24).map(move |b| vec![grid(a, 24), grid(b, 24)])).collect(),
+    };
+    rolls.iter().map(|rolls| prepared.explain(rolls).endpoints.join(",")).collect()
+}
+
+/// Compares one family of rules and prints the first differences in full.
+fn compare(family: &str, make: impl Fn(&mut fastrand::Rng) -> Sample) {
+    let count = setting("SPANWIRE_ORACLE_CASES", 3000);
+    let seed = setting("SPANWIRE_ORACLE_SEED", 1);
+    let samples: Vec<Sample> =
+        (0..count).map(|n| make(&mut fastrand::Rng::with_seed(seed + n))).collect();
+    let answers = Oracle::build().ask(samples.iter().map(|sample| &sample.case));
+    assert_eq!(answers.len(), samples.len(), "the oracle must answer every case");
+    let mut differences = 0;
+    let mut outcomes = BTreeSet::new();
+    for (number, (sample, answer)) in samples.iter().zip(&answers).enumerate() {
+        let ours = ours(sample);
+        outcomes.extend(ours.iter().cloned());
+        // Where Java throws, a call has no endpoint.
+        let theirs: BTreeSet<String> = match answer["results"].as_object() {
+            Some(results) => results.keys().cloned().collect(),
+            None => BTreeSet::from([String::new()]),
+        };
+        if ours != theirs {
+            differences += 1;
+            if differences <= 5 {
+                println!(
+                    "number {number}, case {}",
+                    serde_json::to_string_pretty(&sample.case).unwrap()
+                );
+                println!("ours {ours:?}\njava {answer}\n");
+            }
+        }
+    }
+    println!("{family}: {count} cases from seed {seed}, {} different results", outcomes.len());
+    assert_eq!(differences, 0, "{family}: differences to Dubbo");
+}
+
+#[test]
+fn condition_rules_decide_as_in_java() {
+    compare("condition", condition::plain);
+}
+
+#[test]
+fn split_rules_decide_as_in_java() {
+    compare("split", condition::split);
+}
+
+#[test]
+fn tag_rules_decide_as_in_java() {
+    compare("tag", tag::tags);
+}

@@ -4,7 +4,7 @@
 //!
 //! * [`commands`]: the list of commands, one file each.
 //! * [`exit`]: what a command's end means to the shell.
-//! * [`print`]: how results and errors look.
+//! * [`mod@print`]: how results and errors look.
 //! * [`logging`]: what is logged, where, and in which form.
 //!
 //! Not here: anything that decides or talks to the network; a command that needs

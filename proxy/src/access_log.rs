@@ -1,7 +1,7 @@
 //! One JSON line per call, for people and machines that want every call.
 //!
 //! A worker formats its line and appends it to a buffer of its own; a separate
-//! thread takes the buffers away every [`PERIOD`] and writes them. A worker waits
+//! thread takes the buffers away ten times a second and writes them. A worker waits
 //! for nothing but the swap of a buffer: where the disk or pipe is too slow,
 //! lines are dropped and counted. Off unless configured, and then nothing of this
 //! exists.

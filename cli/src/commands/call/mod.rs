@@ -29,8 +29,8 @@ use crate::exit::{Exit, Failure};
 
 The arguments are a JSON array with one element for each parameter. The provider finds the method by \
 its name; where it is overloaded, --types tells which one is meant. Objects become POJOs of the \
-parameter's type; dates are milliseconds or \"2024-02-29T12:00:00.000Z\" (with --types), binaries \
-base64 (with --types).
+parameter's type, and POJOs in the result show their class as `class`; dates are milliseconds or \
+\"2024-02-29T12:00:00.000Z\" (with --types), binaries base64 (with --types).
 
 An exception of the provider's code, an error of its RPC layer, and no answer are told on standard \
 error, with exit status 1.",

@@ -5,5 +5,9 @@
 //! that could still be answered. `docs/java.md` tells operators what these tests
 //! hold.
 
+mod calls;
+mod faults;
 mod fixture;
-mod peers;
+mod idle;
+mod pointing;
+mod registry;

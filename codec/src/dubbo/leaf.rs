@@ -144,9 +144,10 @@ impl<'a> Leaf<'a> {
             }
             Some(0x92) => {
                 let mut named = *input;
-                skip.clone().value(input)?;
                 named.byte(what)?;
-                Leaf::Other(Some(Text::Jsonb(skip.type_name(&mut named)?)))
+                let class = skip.clone().type_name(&mut named)?;
+                skip.value(input)?;
+                Leaf::Other(Some(Text::Jsonb(class)))
             }
             Some(_) => {
                 skip.value(input)?;
@@ -188,6 +189,40 @@ fn java_double(double: f64) -> String {
         match text.split_once('E') {
             Some((digits, exponent)) if !digits.contains('.') => format!("{digits}.0E{exponent}"),
             _ => text,
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_inside_a_jsonb_object_are_known_after_it() {
+        // {"@type": "T" as 0, name "a" as 1: 1}, then {"@type": 0, name 1: 2}.
+        let bytes = b"\x92\x4aT\x00\xa6\x7f\x4aa\x01\x01\xa5\x92\x00\xa6\x7f\x01\x02\xa5";
+        let mut input = Input::new(bytes, 0);
+        let mut skip = jsonb::Skip::default();
+        for _ in 0..2 {
+            let leaf = Leaf::jsonb(&mut input, &mut skip).unwrap();
+            let Leaf::Other(Some(class)) = leaf else { panic!("{leaf:?}") };
+            assert!(class.is("T"));
+        }
+        assert!(input.is_at_end());
+    }
+
+    #[test]
+    fn numbers_are_written_as_java_writes_them() {
+        for (double, text) in [
+            (0.0, "0.0"),
+            (1.5, "1.5"),
+            (1e7, "1.0E7"),
+            (1.25e-5, "1.25E-5"),
+            (9_999_999.0, "9999999.0"),
+            (f64::NEG_INFINITY, "-Infinity"),
+        ] {
+            assert_eq!(java_double(double), text);
         }
     }
 }

@@ -7,7 +7,8 @@
 //!
 //! * [`config`]: what a proxy is told.
 //! * [`server`]: starts both sides and shuts them down.
-//! * [`control`]: builds the snapshots that workers route by.
+//! * [`control`]: builds the snapshots that workers route by; [`presence`]
+//!   announces the application behind an inbound listener.
 //! * [`worker_thread`], [`worker`], [`listener`]: one worker and how calls come in.
 //! * [`forward`]: the way of a call, in eight steps; [`route`] is its first
 //!   three, [`observe`] its seventh, [`callback`] its other direction,
@@ -24,6 +25,7 @@ pub mod admin;
 mod callback;
 pub mod config;
 mod control;
+pub mod error;
 mod forward;
 mod framed;
 mod health;
@@ -32,6 +34,7 @@ mod methods;
 pub mod metrics;
 mod observe;
 mod parked;
+mod presence;
 mod route;
 pub mod server;
 mod snapshot;

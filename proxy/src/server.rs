@@ -21,55 +21,15 @@ use crate::access_log::AccessLog;
 use crate::admin::{self, AdminState, Readiness};
 use crate::config::{self, Config, Direction, Listener};
 use crate::control::{Control, Subscriptions};
+use crate::error::RunError;
 use crate::metrics::{Metrics, registry_source};
+use crate::presence;
 use crate::worker_thread::{self, Seed, WorkerListener};
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4096;
 /// How long workers may take to end after they were told to stop.
 const STOP: Duration = Duration::from_secs(2);
-
-/// Why a proxy could not start, or had to stop. For whoever runs it.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// A listener's address cannot be used.
-    #[error("listener `{name}` cannot listen on {bind}: {source}")]
-    Bind {
-        /// The listener.
-        name: String,
-        /// Its address.
-        bind: SocketAddr,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// An inbound listener's application address cannot be used.
-    #[error("listener `{name}` cannot use `app: {app}`: {source}")]
-    App {
-        /// The listener.
-        name: String,
-        /// Its application.
-        app: String,
-        /// What is wrong with it.
-        source: governance::url::UrlError,
-    },
-    /// The admin address cannot be used.
-    #[error("admin cannot listen on {addr}: {source}")]
-    Admin {
-        /// Its address.
-        addr: SocketAddr,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// The access log cannot be opened.
-    #[error("the access log cannot be opened: {0}")]
-    AccessLog(#[source] io::Error),
-    /// The registry cannot start.
-    #[error(transparent)]
-    Registry(#[from] registry::StartError),
-    /// A thread or runtime cannot be made, or a signal not be watched.
-    #[error("the system refuses a thread, runtime or signal handler: {0}")]
-    System(#[from] io::Error),
-}
 
 /// What the workers are told of the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -278,6 +238,7 @@ async fn serve(
         };
         threads.push(worker_thread::start(number, seed)?);
     }
+    let presences = presence::announce(&config.listeners, &registry)?;
     let mut configs = path.map(|path| config::watch(path, config.clone(), metrics.clone()));
     let names = config.listeners.iter().map(|listener| listener.name.clone());
     let listeners: Vec<_> = names.zip(bound).collect();
@@ -317,6 +278,7 @@ async fn serve(
     readiness.hold("draining", "the proxy is shutting down");
     if how == Some(End::Drain) {
         tracing::info!(limit_s = config.timeouts.drain.as_secs(), "draining");
+        presence::withdraw(presences).await;
         phase.send_replace(Phase::Drain);
         tokio::select! {
             () = ended(&threads) => {}

@@ -34,6 +34,7 @@ mod snapshot;
 mod store;
 
 pub use counters::Counters;
+pub use key::KeyError;
 pub use registration::{Registration, RegistrationState};
 pub use registry::Registry;
 pub use settings::{Settings, StartError};

@@ -4,7 +4,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use proxy::server::{Proxy, RunError};
+use proxy::error::RunError;
+use proxy::server::Proxy;
 
 use crate::counters::wait_until;
 use crate::wire::*;

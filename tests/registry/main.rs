@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod conformance;
+mod differential;
 mod discovery;
 mod registration;
 mod stage;

@@ -160,7 +160,7 @@ fn prepare(database: &Database) -> Result<(), redb::Error> {
             ("cluster", fastrand::i64(1..i64::MAX)),
             ("member", fastrand::i64(1..i64::MAX)),
             ("revision", 1),
-            ("compacted", 0),
+            ("compacted", -1),
         ] {
             if meta.get(name)?.is_none() {
                 meta.insert(name, value)?;

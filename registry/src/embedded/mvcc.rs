@@ -56,14 +56,28 @@ impl Span {
     }
 }
 
+/// One thing that happened.
+#[derive(Debug)]
+pub(crate) struct Happened {
+    pub(crate) record: Arc<Record>,
+    /// What the transaction before left, unless the key was not there.
+    pub(crate) before: Option<Arc<Record>>,
+}
+
+/// A compaction leaves this many revisions to watchers that are under way, so
+/// that those that keep up never notice it.
+const GRACE: i64 = 1000;
+
 /// The versions.
 #[derive(Debug)]
 pub(crate) struct Mvcc {
     keys: BTreeMap<Vec<u8>, Vec<Arc<Record>>>,
-    log: BTreeMap<(i64, i64), Arc<Record>>,
+    log: BTreeMap<(i64, i64), Happened>,
+    /// The oldest revision that `log` tells in full.
+    oldest: i64,
     /// The newest finished transaction. An empty store is at 1.
     revision: i64,
-    /// History before this revision is gone.
+    /// History before this revision is gone; -1 when nothing was compacted yet.
     compacted: i64,
     /// Records of the transaction under way.
     open: Vec<Arc<Record>>,
@@ -71,7 +85,14 @@ pub(crate) struct Mvcc {
 
 impl Mvcc {
     pub(crate) fn new(revision: i64, compacted: i64) -> Mvcc {
-        Mvcc { keys: BTreeMap::new(), log: BTreeMap::new(), revision, compacted, open: Vec::new() }
+        Mvcc {
+            keys: BTreeMap::new(),
+            log: BTreeMap::new(),
+            oldest: compacted,
+            revision,
+            compacted,
+            open: Vec::new(),
+        }
     }
 
     /// Takes a record read from disk; records come in order.
@@ -86,6 +107,12 @@ impl Mvcc {
 
     pub(crate) fn compacted(&self) -> i64 {
         self.compacted
+    }
+
+    /// The oldest revision from which a watcher that is under way can go on; not
+    /// after [`compacted`](Mvcc::compacted).
+    pub(crate) fn oldest(&self) -> i64 {
+        self.oldest
     }
 
     /// The revision a read inside of the open transaction looks at.
@@ -158,24 +185,15 @@ impl Mvcc {
             removed.extend(versions.drain(..old - usize::from(keep_last)));
             !versions.is_empty()
         });
-        for record in &removed {
-            self.log.remove(&(record.main, record.sub));
-        }
+        self.oldest = self.oldest.max(revision.min(self.revision - GRACE));
+        self.log = self.log.split_off(&(self.oldest, 0));
         removed
     }
 
     /// Everything that happened from one revision to another, both included.
-    pub(crate) fn history(&self, from: i64, to: i64) -> impl Iterator<Item = &Arc<Record>> {
+    pub(crate) fn history(&self, from: i64, to: i64) -> impl Iterator<Item = &Happened> {
         let range = if from <= to { (from, 0)..(to + 1, 0) } else { (0, 0)..(0, 0) };
-        self.log.range(range).map(|(_, record)| record)
-    }
-
-    /// The version before this one, unless the key was gone or it is compacted.
-    pub(crate) fn before(&self, record: &Record) -> Option<&Arc<Record>> {
-        let versions = self.keys.get(&record.kv.key)?;
-        let at =
-            versions.partition_point(|other| (other.main, other.sub) < (record.main, record.sub));
-        versions.get(at.checked_sub(1)?).filter(|before| !before.tombstone)
+        self.log.range(range).map(|(_, happened)| happened)
     }
 
     fn write(&mut self, kv: PbKeyValue, tombstone: bool) {
@@ -186,8 +204,11 @@ impl Mvcc {
     }
 
     fn insert(&mut self, record: Arc<Record>) {
-        self.log.insert((record.main, record.sub), Arc::clone(&record));
-        self.keys.entry(record.kv.key.clone()).or_default().push(record);
+        let versions = self.keys.entry(record.kv.key.clone()).or_default();
+        let earlier = versions.iter().rev().find(|before| before.main < record.main);
+        let before = earlier.filter(|before| !before.tombstone).cloned();
+        versions.push(Arc::clone(&record));
+        self.log.insert((record.main, record.sub), Happened { record, before });
     }
 
     fn remove(&mut self, record: &Record) {
@@ -224,7 +245,7 @@ mod tests {
 
     #[test]
     fn an_abandoned_transaction_leaves_no_trace() {
-        let mut mvcc = Mvcc::new(1, 0);
+        let mut mvcc = Mvcc::new(1, -1);
         mvcc.put(b"a", b"1".to_vec(), 0);
         mvcc.finish();
         mvcc.put(b"b", b"2".to_vec(), 0);
@@ -256,7 +277,7 @@ mod tests {
             steps in prop::collection::vec((0u8..4, 0u8..4, any::<bool>()), 1..60),
             compact_at in 0usize..60,
         ) {
-            let mut mvcc = Mvcc::new(1, 0);
+            let mut mvcc = Mvcc::new(1, -1);
             let mut model: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
             let mut states = vec![(1, model.clone())];
             for (key, value, delete) in steps {
@@ -284,7 +305,7 @@ mod tests {
             // Replaying history from the compacted state ends at the newest one.
             let at = states.iter().find(|(revision, _)| *revision == compacted);
             let mut replay = at.map(|(_, model)| model.clone()).unwrap_or_default();
-            for record in mvcc.history(compacted + 1, mvcc.revision()) {
+            for Happened { record, .. } in mvcc.history(compacted + 1, mvcc.revision()) {
                 match record.tombstone {
                     true => replay.remove(&record.kv.key),
                     false => replay.insert(record.kv.key.clone(), record.kv.value.clone()),

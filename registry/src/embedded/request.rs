@@ -1,6 +1,7 @@
 //! What each request of etcd's KV service does to the versions
 //! (`server/etcdserver/apply.go` of etcd).
 
+use std::cmp::Ordering;
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
@@ -28,13 +29,7 @@ pub(crate) fn range(
     if request.key.is_empty() {
         return Err(Refusal::EmptyKey);
     }
-    let revision = if request.revision > 0 { request.revision } else { newest };
-    if revision > newest {
-        return Err(Refusal::Future);
-    }
-    if revision < mvcc.compacted() {
-        return Err(Refusal::Compacted);
-    }
+    let revision = reading(mvcc, request, newest)?;
     let span = Span::new(&request.key, &request.range_end);
     let mut answer = PbRangeResponse::default();
     let mut found: Vec<&Arc<Record>> = Vec::new();
@@ -45,14 +40,22 @@ pub(crate) fn range(
         within(kv.mod_revision, request.min_mod_revision, request.max_mod_revision)
             && within(kv.create_revision, request.min_create_revision, request.max_create_revision)
     };
+    let limit = usize::try_from(request.limit).unwrap_or(0);
+    // Without an order, etcd stops reading one key after the limit, and sorts
+    // what it has then.
+    let filtered = request.min_mod_revision != 0
+        || request.max_mod_revision != 0
+        || request.min_create_revision != 0
+        || request.max_create_revision != 0;
+    let read =
+        if limit == 0 || request.sort_order != 0 || filtered { usize::MAX } else { limit + 1 };
     for record in mvcc.range(&span, revision) {
         answer.count += 1;
-        if !request.count_only && wanted(&record.kv) {
+        if !request.count_only && found.len() < read && wanted(&record.kv) {
             found.push(record);
         }
     }
     sort(&mut found, request.sort_order, request.sort_target)?;
-    let limit = usize::try_from(request.limit).unwrap_or(0);
     if limit > 0 && found.len() > limit {
         found.truncate(limit);
         answer.more = true;
@@ -67,21 +70,34 @@ pub(crate) fn range(
     Ok(answer)
 }
 
+/// The revision a read looks at.
+fn reading(mvcc: &Mvcc, request: &PbRangeRequest, newest: i64) -> Result<i64, Refusal> {
+    let revision = if request.revision > 0 { request.revision } else { newest };
+    if revision > newest {
+        return Err(Refusal::Future);
+    }
+    if revision < mvcc.compacted() {
+        return Err(Refusal::Compacted);
+    }
+    Ok(revision)
+}
+
 /// Orders (0 none, 1 ascending, 2 descending) by a target (0 key, 1 version, 2
 /// create revision, 3 mod revision, 4 value). Without an order, other targets
 /// than the key ascend.
 fn sort(found: &mut [&Arc<Record>], order: i32, target: i32) -> Result<(), Refusal> {
-    match target {
-        0 => {}
-        1 => found.sort_by_key(|record| record.kv.version),
-        2 => found.sort_by_key(|record| record.kv.create_revision),
-        3 => found.sort_by_key(|record| record.kv.mod_revision),
-        4 => found.sort_by(|one, other| one.kv.value.cmp(&other.kv.value)),
+    let by: fn(&PbKeyValue, &PbKeyValue) -> Ordering = match target {
+        0 => |one, other| one.key.cmp(&other.key),
+        1 => |one, other| one.version.cmp(&other.version),
+        2 => |one, other| one.create_revision.cmp(&other.create_revision),
+        3 => |one, other| one.mod_revision.cmp(&other.mod_revision),
+        4 => |one, other| one.value.cmp(&other.value),
         _ => return Err(Refusal::InvalidSort),
-    }
+    };
+    // Equals stay in the order of their keys, both ways.
     match order {
-        0 | 1 => {}
-        2 => found.reverse(),
+        0 | 1 => found.sort_by(|one, other| by(&one.kv, &other.kv)),
+        2 => found.sort_by(|one, other| by(&other.kv, &one.kv)),
         _ => return Err(Refusal::InvalidSort),
     }
     Ok(())
@@ -93,22 +109,10 @@ pub(crate) fn put(
     leases: &Leases,
     request: PbPutRequest,
 ) -> Result<PbPutResponse, Refusal> {
-    if request.key.is_empty() {
-        return Err(Refusal::EmptyKey);
-    }
-    if request.ignore_value && !request.value.is_empty() {
-        return Err(Refusal::ValueProvided);
-    }
-    if request.ignore_lease && request.lease != 0 {
-        return Err(Refusal::LeaseProvided);
-    }
-    if request.lease != 0 && leases.get(request.lease).is_none() {
-        return Err(Refusal::LeaseNotFound);
-    }
+    check_put(&request)?;
+    let kept = kept(mvcc, leases, &request)?;
     let (mut value, mut lease) = (request.value, request.lease);
-    if request.ignore_value || request.ignore_lease {
-        let span = Span::new(&request.key, &[]);
-        let before = mvcc.range(&span, i64::MAX).next().ok_or(Refusal::KeyNotFound)?;
+    if let Some(before) = kept {
         if request.ignore_value {
             value = before.kv.value.clone();
         }
@@ -119,6 +123,23 @@ pub(crate) fn put(
     let before = mvcc.put(&request.key, value, lease);
     let prev_kv = before.filter(|_| request.prev_kv).map(|record| record.kv.clone());
     Ok(PbPutResponse { header: None, prev_kv })
+}
+
+/// What a write keeps of the version before, if it is to keep something.
+fn kept<'a>(
+    mvcc: &'a Mvcc,
+    leases: &Leases,
+    request: &PbPutRequest,
+) -> Result<Option<&'a Arc<Record>>, Refusal> {
+    let mut before = None;
+    if request.ignore_value || request.ignore_lease {
+        let span = Span::new(&request.key, &[]);
+        before = Some(mvcc.range(&span, i64::MAX).next().ok_or(Refusal::KeyNotFound)?);
+    }
+    if request.lease != 0 && leases.get(request.lease).is_none() {
+        return Err(Refusal::LeaseNotFound);
+    }
+    Ok(before)
 }
 
 /// Removes keys.
@@ -142,24 +163,44 @@ pub(crate) fn delete(
 /// what was written so far.
 ///
 /// Comparisons of nested transactions, too, look at what was there before the
-/// first write (`compareToPath` of etcd).
+/// first write (`compareToPath` of etcd), and so do the checks, those of writes
+/// first.
 pub(crate) fn txn(
     mvcc: &mut Mvcc,
     leases: &Leases,
     request: PbTxnRequest,
 ) -> Result<PbTxnResponse, Refusal> {
     let mut path = VecDeque::new();
-    choose(mvcc, &request, &mut path);
+    let mut taken = Vec::new();
+    choose(mvcc, &request, &mut path, &mut taken);
+    for operation in &taken {
+        if let PbTxnOpRequest::RequestPut(put) = operation {
+            kept(mvcc, leases, put)?;
+        }
+    }
+    for operation in &taken {
+        if let PbTxnOpRequest::RequestRange(range) = operation {
+            reading(mvcc, range, mvcc.revision())?;
+        }
+    }
     follow(mvcc, leases, request, &mut path)
 }
 
-/// Notes which list each transaction takes, in the order they are come by.
-fn choose(mvcc: &Mvcc, request: &PbTxnRequest, path: &mut VecDeque<bool>) {
+/// Notes which list each transaction takes, in the order they are come by, and
+/// what stands in those lists.
+fn choose<'a>(
+    mvcc: &Mvcc,
+    request: &'a PbTxnRequest,
+    path: &mut VecDeque<bool>,
+    taken: &mut Vec<&'a PbTxnOpRequest>,
+) {
     let succeeded = request.compare.iter().all(|compare| holds(mvcc, compare));
     path.push_back(succeeded);
-    for operation in if succeeded { &request.success } else { &request.failure } {
-        if let Some(PbTxnOpRequest::RequestTxn(nested)) = &operation.request {
-            choose(mvcc, nested, path);
+    let operations = if succeeded { &request.success } else { &request.failure };
+    for operation in operations.iter().filter_map(|operation| operation.request.as_ref()) {
+        match operation {
+            PbTxnOpRequest::RequestTxn(nested) => choose(mvcc, nested, path, taken),
+            operation => taken.push(operation),
         }
     }
 }
@@ -195,27 +236,60 @@ fn follow(
     Ok(PbTxnResponse { header: None, succeeded, responses })
 }
 
-/// Checks what can be checked without looking at the data.
-pub(crate) fn check_txn(request: &PbTxnRequest) -> Result<(), Refusal> {
-    check_branches(request, 0).map(|_| ())
+fn check_put(request: &PbPutRequest) -> Result<(), Refusal> {
+    if request.key.is_empty() {
+        return Err(Refusal::EmptyKey);
+    }
+    if request.ignore_value && !request.value.is_empty() {
+        return Err(Refusal::ValueProvided);
+    }
+    if request.ignore_lease && request.lease != 0 {
+        return Err(Refusal::LeaseProvided);
+    }
+    Ok(())
 }
 
-type Written<'a> = (HashSet<&'a [u8]>, Vec<Span>);
+/// Checks what can be checked without looking at the data, in the list that is
+/// not taken too: first each request by itself, then all together.
+pub(crate) fn check_txn(request: &PbTxnRequest) -> Result<(), Refusal> {
+    check_requests(request, 0)?;
+    check_branches(request).map(|_| ())
+}
 
-fn check_branches(request: &PbTxnRequest, depth: usize) -> Result<[Written<'_>; 2], Refusal> {
-    if depth > MAX_TXN_DEPTH
-        || request.compare.len().max(request.success.len()).max(request.failure.len()) > MAX_TXN_OPS
-    {
+fn check_requests(request: &PbTxnRequest, depth: usize) -> Result<(), Refusal> {
+    let lists = [&request.success, &request.failure];
+    let longest = lists.iter().map(|list| list.len()).max().unwrap_or(0);
+    if depth > MAX_TXN_DEPTH || longest.max(request.compare.len()) > MAX_TXN_OPS {
         return Err(Refusal::TooManyOps);
     }
     if request.compare.iter().any(|compare| compare.key.is_empty()) {
         return Err(Refusal::EmptyKey);
     }
-    Ok([check_operations(&request.success, depth)?, check_operations(&request.failure, depth)?])
+    for operation in lists.into_iter().flatten() {
+        match &operation.request {
+            Some(PbTxnOpRequest::RequestRange(range)) if range.key.is_empty() => {
+                return Err(Refusal::EmptyKey);
+            }
+            Some(PbTxnOpRequest::RequestDeleteRange(delete)) if delete.key.is_empty() => {
+                return Err(Refusal::EmptyKey);
+            }
+            Some(PbTxnOpRequest::RequestPut(put)) => check_put(put)?,
+            Some(PbTxnOpRequest::RequestTxn(nested)) => check_requests(nested, depth + 1)?,
+            Some(_) | None => {}
+        }
+    }
+    Ok(())
+}
+
+/// The keys written and the spans removed by one list.
+type Written<'a> = (HashSet<&'a [u8]>, Vec<Span>);
+
+fn check_branches(request: &PbTxnRequest) -> Result<[Written<'_>; 2], Refusal> {
+    Ok([check_operations(&request.success)?, check_operations(&request.failure)?])
 }
 
 /// No key may be written twice, nor written and removed, by one list.
-fn check_operations(operations: &[PbTxnRequestOp], depth: usize) -> Result<Written<'_>, Refusal> {
+fn check_operations(operations: &[PbTxnRequestOp]) -> Result<Written<'_>, Refusal> {
     let mut puts: HashSet<&[u8]> = HashSet::new();
     let mut deletes: Vec<Span> = Vec::new();
     for operation in operations {
@@ -224,10 +298,13 @@ fn check_operations(operations: &[PbTxnRequestOp], depth: usize) -> Result<Writt
             Some(PbTxnOpRequest::RequestPut(put)) => {
                 vec![(HashSet::from([put.key.as_slice()]), Vec::new())]
             }
+            // A removal without an upper end is not compared by etcd either
+            // (`checkIntervals` takes its zero byte for an end).
+            Some(PbTxnOpRequest::RequestDeleteRange(delete)) if delete.range_end == [0] => continue,
             Some(PbTxnOpRequest::RequestDeleteRange(delete)) => {
                 vec![(HashSet::new(), vec![Span::new(&delete.key, &delete.range_end)])]
             }
-            Some(PbTxnOpRequest::RequestTxn(nested)) => check_branches(nested, depth + 1)?.into(),
+            Some(PbTxnOpRequest::RequestTxn(nested)) => check_branches(nested)?.into(),
             Some(PbTxnOpRequest::RequestRange(_)) | None => continue,
         };
         for (new_puts, new_deletes) in &branches {

@@ -20,7 +20,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::engine::Engine;
 use super::error::Refusal;
-use super::mvcc::Span;
+use super::mvcc::{Happened, Span};
 
 /// Responses that wait for a slow client.
 const WAITING: usize = 16;
@@ -70,6 +70,8 @@ struct Watcher {
     prev_kv: bool,
     fragment: bool,
     progress: bool,
+    /// Whether it is under way: compaction then leaves it some time.
+    started: bool,
     /// Whether something was sent since the last look at progress.
     busy: bool,
 }
@@ -133,6 +135,7 @@ impl WatchStream {
                     prev_kv: request.prev_kv,
                     fragment: request.fragment,
                     progress: request.progress_notify,
+                    started: false,
                     busy: false,
                 };
                 self.create(request.watch_id, watcher).await
@@ -204,7 +207,8 @@ impl WatchStream {
         let state = self.engine.read();
         let watcher = self.watchers.get_mut(&id)?;
         let compacted = state.mvcc.compacted();
-        if watcher.next < compacted {
+        let oldest = if watcher.started { state.mvcc.oldest() } else { compacted };
+        if watcher.next < oldest {
             self.watchers.remove(&id);
             return Some(PbWatchResponse {
                 header,
@@ -219,7 +223,7 @@ impl WatchStream {
         let mut bytes = 0;
         let mut last = 0;
         let mut next = newest.max(watcher.next - 1) + 1;
-        for record in state.mvcc.history(watcher.next, newest) {
+        for Happened { record, before } in state.mvcc.history(watcher.next, newest) {
             if bytes > RESPONSE_BYTES && record.main != last {
                 next = record.main;
                 break;
@@ -229,7 +233,7 @@ impl WatchStream {
             if unwanted || !watcher.span.contains(&record.kv.key) {
                 continue;
             }
-            let before = if watcher.prev_kv { state.mvcc.before(record) } else { None };
+            let before = before.as_ref().filter(|_| watcher.prev_kv);
             let event = PbEvent {
                 r#type: i32::from(record.tombstone),
                 kv: Some(record.kv.clone()),
@@ -239,6 +243,7 @@ impl WatchStream {
             events.push(event);
         }
         watcher.next = next;
+        watcher.started = true;
         if events.is_empty() {
             return None;
         }

@@ -2,7 +2,7 @@
 //! answered, and where the documented reading differs.
 #![allow(clippy::unwrap_used)]
 
-use governance::explain::{explain, read_cases};
+use governance::explain::explain_case;
 
 const ENDPOINTS: &str = "
 endpoints:
@@ -25,8 +25,7 @@ fn left(compat: &str, key: &str, rule: &str, random: f64) -> String {
     let case = format!(
         "compat: {compat}\nrandom: {random}\nrules:\n  - {{key: \"{key}\", text: {rule}}}\n{ENDPOINTS}"
     );
-    let cases = read_cases("case", &case).unwrap();
-    let explanation = explain(&cases[0]);
+    let explanation = explain_case("case", &case).unwrap();
     let name = |address: &String| match address.as_str() {
         "10.0.0.1:20880" => "A",
         "10.0.0.2:20880" => "B",

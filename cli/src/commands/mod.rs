@@ -3,7 +3,9 @@
 mod call;
 mod completions;
 mod control;
+mod explain;
 mod proxy;
+mod rule;
 
 use std::ffi::OsString;
 
@@ -17,6 +19,8 @@ const COMMANDS: &[Entry] = &[
     Entry::of::<proxy::Proxy>(),
     Entry::of::<control::Control>(),
     Entry::of::<call::Call>(),
+    Entry::of::<rule::Rule>(),
+    Entry::of::<explain::Explain>(),
     Entry::of::<completions::Completions>(),
 ];
 

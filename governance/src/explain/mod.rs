@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::decide::{Caller, Dice, Loads, Request, Scratch, decide_traced};
-use crate::document::{Finding, Report, parse_all};
+use crate::document::{Finding, Report, parse_one};
 use crate::endpoint::EndpointId;
 use crate::route::Trace;
 use crate::service::{Options, Service};
@@ -167,36 +167,66 @@ impl<'a> Prepared<'a> {
     }
 }
 
-/// Reads the cases of a text, one per YAML document.
-///
-/// # Errors
-/// What is wrong with the text; a case with a mistake in it does not run. Faulty
-/// rules are no mistake of the case: they are explained.
-pub fn read_cases(file: &str, text: &str) -> Result<Vec<Case>, Vec<Finding>> {
-    let mut report = Report::new(file);
-    let documents = parse_all(text, &mut report).unwrap_or_default();
-    let cases: Vec<Case> =
-        documents.iter().filter_map(|node| Case::read(node, &mut report)).collect();
-    if cases.is_empty() && !report.has_errors() {
-        report.error(
-            crate::document::Position::default(),
-            "yaml-empty",
-            "there is no case in it",
-            "write rules, endpoints and a call, as in the manual",
-        );
-    }
-    if report.has_errors() { Err(report.into_findings()) } else { Ok(cases) }
+/// The cases of a text: what stands between lines that start with `---`. Each
+/// is read on its own, so that there may be any number of them.
+pub fn split_cases(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let is_mark = |at: usize| {
+            let behind = text.get(at + 3..).unwrap_or_default();
+            (at == 0 || text.as_bytes().get(at - 1) == Some(&b'\n'))
+                && (behind.is_empty() || behind.starts_with(char::is_whitespace))
+        };
+        match text.match_indices("---").find(|(at, _)| is_mark(*at)) {
+            Some((at, mark)) => {
+                rest = text.get(at + mark.len()..);
+                text.get(..at)
+            }
+            None => {
+                rest = None;
+                Some(text)
+            }
+        }
+    })
+    .filter(|case| {
+        case.lines().any(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
+    })
 }
 
-/// Reads one case and decides it: the JSON of an [`Explanation`].
+/// Reads one case.
 ///
 /// # Errors
-/// As [`read_cases`].
-pub fn explain_case(file: &str, text: &str) -> Result<serde_json::Value, Vec<Finding>> {
-    let cases = read_cases(file, text)?;
-    let explanation = cases.first().map(explain);
-    Ok(serde_json::to_value(explanation).unwrap_or_default())
+/// What is wrong with the text. Faulty rules are no mistake of the case: they
+/// are explained.
+pub fn read_case(file: &str, text: &str) -> Result<Case, Vec<Finding>> {
+    let mut report = Report::new(file);
+    let case = parse_one(text, &mut report).and_then(|node| Case::read(&node, &mut report));
+    match case {
+        Some(case) if !report.has_errors() => Ok(case),
+        _ => Err(report.into_findings()),
+    }
+}
+
+/// Reads one case and decides it.
+///
+/// # Errors
+/// As [`read_case`].
+pub fn explain_case(file: &str, text: &str) -> Result<Explanation, Vec<Finding>> {
+    read_case(file, text).map(|case| explain(&case))
 }
 
 /// Labels as rules see them.
 type Labels = BTreeMap<String, String>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cases_stand_between_lines_of_dashes() {
+        let text = "---\na: 1\n--- # next\nb: '---'\n# x\n---x: 2\n---\n# nothing\n---\nc: 3";
+        let cases: Vec<&str> = split_cases(text).map(str::trim).collect();
+        assert_eq!(cases, ["a: 1", "# next\nb: '---'\n# x\n---x: 2", "c: 3"]);
+    }
+}

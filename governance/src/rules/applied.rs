@@ -15,8 +15,8 @@ pub enum Compat {
     Java,
 }
 
-/// Where a document comes from. Of two documents with the same key, the one in
-/// a file counts and not the one in the store.
+/// Where a document comes from: the name that findings give it. There is one
+/// document per key; who brings files and the store together says which.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// A file of the proxy's own.

@@ -56,7 +56,7 @@ impl RuleSet {
         };
         let mut report = Report::new(file);
         let affected = match RuleKey::parse(key) {
-            Some(parsed) => self.replace(&parsed, text, &origin, &mut report),
+            Some(parsed) => self.replace(&parsed, text, &mut report),
             None => {
                 report.error(
                     Position::default(),
@@ -79,23 +79,17 @@ impl RuleSet {
         Applied { findings, affected }
     }
 
-    fn replace(
-        &mut self,
-        key: &RuleKey,
-        text: Option<&str>,
-        origin: &Origin,
-        report: &mut Report,
-    ) -> Affected {
+    fn replace(&mut self, key: &RuleKey, text: Option<&str>, report: &mut Report) -> Affected {
         let compat = self.compat;
         match key.kind {
             Kind::Condition => {
-                replace_in(&mut self.conditions, key, text, origin, report, |text, report| {
+                replace_in(&mut self.conditions, key, text, report, |text, report| {
                     let rule = ConditionRule::read(text, key.scope(), compat, report);
                     be_lenient(compat, report);
                     rule
                 });
             }
-            Kind::Tag => replace_in(&mut self.tags, key, text, origin, report, |text, report| {
+            Kind::Tag => replace_in(&mut self.tags, key, text, report, |text, report| {
                 let rule = TagRule::read(text, compat, report);
                 be_lenient(compat, report);
                 rule
@@ -136,24 +130,9 @@ fn replace_in<T>(
     table: &mut Table<T>,
     key: &RuleKey,
     text: Option<&str>,
-    origin: &Origin,
     report: &mut Report,
     read: impl FnOnce(&str, &mut Report) -> Option<T>,
 ) {
-    if let Origin::File(path) = origin
-        && let Some(other) = table.file(&key.about)
-        && other != path
-    {
-        if text.is_some() {
-            report.error(
-                Position::default(),
-                "duplicate-rule",
-                format!("{} holds a rule with this key already", other.display()),
-                "keep one of the two files",
-            );
-        }
-        return;
-    }
     let rule = match text {
         None => None,
         Some(text) => match read(text, report) {
@@ -161,5 +140,5 @@ fn replace_in<T>(
             _ => return,
         },
     };
-    table.set(&key.about, origin, rule);
+    table.set(&key.about, rule);
 }

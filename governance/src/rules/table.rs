@@ -1,21 +1,12 @@
-//! Rules of one kind, by what they are about, with files before the store.
+//! Rules of one kind, by what they are about.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
-
-use super::Origin;
 
 /// The good rules of one kind.
 #[derive(Debug)]
 pub(crate) struct Table<T> {
-    rules: BTreeMap<String, Layers<T>>,
-}
-
-#[derive(Debug)]
-struct Layers<T> {
-    file: Option<(PathBuf, Arc<T>)>,
-    store: Option<Arc<T>>,
+    rules: BTreeMap<String, Arc<T>>,
 }
 
 impl<T> Default for Table<T> {
@@ -25,32 +16,20 @@ impl<T> Default for Table<T> {
 }
 
 impl<T> Table<T> {
-    /// The rule about `name` that counts.
+    /// The rule about `name`.
     pub(crate) fn get(&self, name: &str) -> Option<&Arc<T>> {
-        let layers = self.rules.get(name)?;
-        layers.file.as_ref().map(|(_, rule)| rule).or(layers.store.as_ref())
-    }
-
-    /// The file that holds the rule about `name`, where one does.
-    pub(crate) fn file(&self, name: &str) -> Option<&PathBuf> {
-        self.rules.get(name)?.file.as_ref().map(|(path, _)| path)
+        self.rules.get(name)
     }
 
     /// Puts a rule in, or takes it out.
-    pub(crate) fn set(&mut self, name: &str, origin: &Origin, rule: Option<T>) {
-        let layers =
-            self.rules.entry(name.to_owned()).or_insert_with(|| Layers { file: None, store: None });
-        let rule = rule.map(Arc::new);
-        match origin {
-            Origin::File(path) => layers.file = rule.map(|rule| (path.clone(), rule)),
-            Origin::Store { .. } => layers.store = rule,
-        }
-        if layers.file.is_none() && layers.store.is_none() {
-            self.rules.remove(name);
-        }
+    pub(crate) fn set(&mut self, name: &str, rule: Option<T>) {
+        match rule {
+            Some(rule) => self.rules.insert(name.to_owned(), Arc::new(rule)),
+            None => self.rules.remove(name),
+        };
     }
 
-    /// The names that start with `prefix`, and what counts for each.
+    /// The rules whose names start with `prefix`.
     pub(crate) fn with_prefix<'a>(
         &'a self,
         prefix: &'a str,
@@ -58,6 +37,6 @@ impl<T> Table<T> {
         self.rules
             .range(prefix.to_owned()..)
             .take_while(move |(name, _)| name.starts_with(prefix))
-            .filter_map(|(name, _)| Some((name.as_str(), self.get(name)?)))
+            .map(|(name, rule)| (name.as_str(), rule))
     }
 }

@@ -226,25 +226,27 @@ fn weight_of(map: &mut Mapping<'_>, compat: Compat, report: &mut Report) -> u32 
     }
 }
 
-/// Java draws one ticket too many for the first destination; says by how much
-/// that shifts the split, where it is more than one call in a hundred.
+/// Java draws one ticket too many for the first destination and takes weight 0
+/// for 100; says by how much that shifts the split, where it is one call in a
+/// hundred or more.
 fn warn_of_share(weights: &[u32], at: Position, report: &mut Report) {
-    let total: u64 = weights.iter().map(|&weight| u64::from(weight)).sum();
-    let Some(&first) = weights.first() else { return };
-    if weights.len() < 2 || total == 0 || total > 100 {
-        return;
-    }
-    let percent = |tickets: u64| tickets.min(total) * 100 / total;
-    report.warning(
-        at,
-        "java-split",
-        format!(
-            "Java gives the first destination {} % of the calls instead of {} %",
-            percent(u64::from(first) + 1),
-            percent(u64::from(first))
-        ),
-        "multiply all weights by 1000 while Java consumers read this rule",
+    let percent = |tickets: u64, total: u64| tickets.min(total) * 100 / total.max(1);
+    let total = |weights: &mut dyn Iterator<Item = u32>| weights.map(u64::from).sum::<u64>();
+    let in_java = |weight: u32| if weight == 0 { DEFAULT_SUBSET_WEIGHT } else { weight };
+    let [first, _, ..] = weights else { return };
+    let meant = percent(u64::from(*first), total(&mut weights.iter().copied()));
+    let done = percent(
+        u64::from(in_java(*first)) + 1,
+        total(&mut weights.iter().map(|&weight| in_java(weight))),
     );
+    if meant != done {
+        report.warning(
+            at,
+            "java-split",
+            format!("Java gives the first destination {done} % of the calls instead of {meant} %"),
+            "use large weights (multiply all by 1000) and none of 0 while Java consumers read this rule",
+        );
+    }
 }
 
 fn expression(

@@ -6,6 +6,7 @@
 //! hold.
 
 mod calls;
+mod command_line;
 mod faults;
 mod fixture;
 mod idle;

@@ -99,7 +99,7 @@ impl Proxy {
     /// See [`RunError`].
     pub fn start(config: Config) -> Result<Proxy, RunError> {
         let (end, ends) = mpsc::channel(2);
-        let (tell, told) = std::sync::mpsc::channel();
+        let (tell, told) = std::sync::mpsc::sync_channel(1);
         let thread = std::thread::Builder::new().name("control".to_owned()).spawn(move || {
             let started = |started| {
                 // Whoever started it may be gone already.

@@ -42,7 +42,9 @@ fn garbage_after_a_good_call_leaves_no_call_behind() {
     let provider = Provider::new();
     let (proxy, mut bad) = start(outbound(&[provider.address()]));
     let mut good = Wire::connect(proxy.address("out").unwrap());
-    bad.send(&[&Request::new(1).bytes()[..], &[0x13; 64]].concat());
+    let attachments = vec![("timeout", "60000")];
+    let call = Request { attachments, ..Request::new(1) }.bytes();
+    bad.send(&[&call[..], &[0x13; 64]].concat());
     let mut upstream = provider.accept();
     let request = upstream.expect();
     assert!(bad.is_closed());

@@ -18,5 +18,6 @@ mod peers;
 mod read_only;
 mod serializations;
 mod splits;
+mod storm;
 mod upstream_loss;
 mod wire;

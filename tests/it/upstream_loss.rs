@@ -168,7 +168,7 @@ fn a_caller_that_is_gone_leaves_nothing_behind() {
     caller.send(&Request::new(1).bytes());
     let mut upstream = provider.accept();
     let request = upstream.expect();
-    drop(caller);
+    caller.reset();
     wait_for(&proxy, crate::counters::CALLERS, 1);
     upstream.send(&request.answer(&string("too late")).bytes());
     wait_for(&proxy, IN_FLIGHT, 0);

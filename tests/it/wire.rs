@@ -177,10 +177,21 @@ impl Wire {
         quiet
     }
 
-    /// Whether the peer closes, with nothing more to read.
+    /// Whether the peer closes, with nothing more to read. A peer that neither
+    /// sends nor closes fails the test.
+    #[track_caller]
     pub fn is_closed(&mut self) -> bool {
-        matches!(self.stream.read(&mut [0]), Ok(0))
-            || matches!(self.stream.peek(&mut [0]), Err(error) if error.kind() == io::ErrorKind::ConnectionReset)
+        match self.stream.read(&mut [0]) {
+            Ok(count) => count == 0,
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => true,
+            Err(error) => panic!("not closed: {error}"),
+        }
+    }
+
+    /// Closes the connection, whoever else holds it.
+    pub fn hang_up(self) {
+        // A peer that was quicker is as good.
+        let _ = self.stream.shutdown(std::net::Shutdown::Both);
     }
 
     /// Cuts the connection off, as when a machine loses its power and is back.
@@ -207,6 +218,13 @@ impl Wire {
     /// Ends our side; the other may still send.
     pub fn finish(&self) {
         self.stream.shutdown(std::net::Shutdown::Write).expect("a connected socket");
+    }
+}
+
+/// The same connection, for another thread.
+impl Clone for Wire {
+    fn clone(&self) -> Wire {
+        Wire { stream: self.stream.try_clone().expect("an open socket") }
     }
 }
 
@@ -242,6 +260,11 @@ impl Provider {
     /// A connection made to it, if there is one now.
     pub fn try_next(&self) -> Option<Wire> {
         self.try_accept(Duration::ZERO).map(Wire::over)
+    }
+
+    /// The next connection made to it, if one is made in time.
+    pub fn try_accept_within(&self, time: Duration) -> Option<Wire> {
+        self.try_accept(time).map(Wire::over)
     }
 
     /// Whether nobody connects for a while.

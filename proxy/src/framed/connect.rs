@@ -190,7 +190,7 @@ impl<C: FrameCodec> Engine<C> {
     }
 
     fn forget(&self, link: &Rc<Link<C>>) {
-        link.state.set(State::Closed);
+        link.hang_up();
         self.links.borrow_mut().remove(&link.number);
         let Some(endpoint) = link.endpoint() else { return };
         let mut upstreams = self.upstreams.borrow_mut();

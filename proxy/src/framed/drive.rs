@@ -75,9 +75,7 @@ fn poll<C: FrameCodec>(
         if link.is_closed() {
             return Poll::Ready(End::Closed);
         }
-        if let Some(blocked) = link.blocked_on()
-            && let Poll::Ready(ready) = blocked.as_ref().poll_write_ready(cx)
-        {
+        if let Some(Poll::Ready(ready)) = link.poll_blocked(cx) {
             if let Err(error) = ready {
                 return Poll::Ready(End::Io(error));
             }

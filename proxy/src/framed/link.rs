@@ -5,11 +5,11 @@
 //! [`super::drive`]); everybody else on the worker only appends to it and marks
 //! it for the next flush.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use bytes::BytesMut;
@@ -77,7 +77,7 @@ pub(crate) struct Link<C: FrameCodec> {
     /// that an upstream connection serves alone.
     pub(crate) bound: RefCell<Vec<Bound<C>>>,
     output: RefCell<Output>,
-    socket: OnceCell<OwnedWriteHalf>,
+    socket: RefCell<Option<OwnedWriteHalf>>,
     /// The kernel took less than was offered; wait until it takes more.
     blocked: Cell<bool>,
     dirty: Cell<bool>,
@@ -99,7 +99,7 @@ impl<C: FrameCodec> Link<C> {
             last_ping: Cell::new(now),
             bound: RefCell::new(Vec::new()),
             output: RefCell::new(Output::default()),
-            socket: OnceCell::new(),
+            socket: RefCell::new(None),
             blocked: Cell::new(false),
             dirty: Cell::new(false),
             read_ended: Cell::new(false),
@@ -120,7 +120,8 @@ impl<C: FrameCodec> Link<C> {
 
     /// Gives a connecting link its socket.
     pub(crate) fn open(&self, socket: OwnedWriteHalf, now: Instant) {
-        if self.socket.set(socket).is_ok() && self.state.get() == State::Connecting {
+        *self.socket.borrow_mut() = Some(socket);
+        if self.state.get() == State::Connecting {
             self.state.set(State::Open);
         }
         self.last_read.set(now);
@@ -190,7 +191,8 @@ impl<C: FrameCodec> Link<C> {
     /// The socket's.
     pub(crate) fn flush(&self, buffers: &Buffers) -> io::Result<bool> {
         self.dirty.set(false);
-        let Some(socket) = self.socket.get() else { return Ok(false) };
+        let socket = self.socket.borrow();
+        let Some(socket) = &*socket else { return Ok(false) };
         if self.blocked.get() || self.is_closed() {
             return Ok(false);
         }
@@ -207,9 +209,12 @@ impl<C: FrameCodec> Link<C> {
         Ok(done)
     }
 
-    /// Whether the kernel must take more before the next flush.
-    pub(crate) fn blocked_on(&self) -> Option<&OwnedWriteHalf> {
-        if self.blocked.get() { self.socket.get() } else { None }
+    /// Where the kernel must take more before the next flush: waits until it does.
+    pub(crate) fn poll_blocked(&self, cx: &mut Context<'_>) -> Option<Poll<io::Result<()>>> {
+        if !self.blocked.get() {
+            return None;
+        }
+        Some(self.socket.borrow().as_ref()?.as_ref().poll_write_ready(cx))
     }
 
     /// The kernel takes more.
@@ -275,10 +280,17 @@ impl<C: FrameCodec> Link<C> {
 
     /// Tells the peer that nothing more comes.
     pub(crate) fn shut_down(&self) {
-        if let Some(socket) = self.socket.get() {
+        if let Some(socket) = &*self.socket.borrow() {
             // A peer that is gone already needs no telling.
             let _ = socket2::SockRef::from(socket.as_ref()).shutdown(std::net::Shutdown::Write);
         }
+    }
+
+    /// It is over: lets go of the socket, although calls of the peer's may still
+    /// be on their way and know of this link.
+    pub(crate) fn hang_up(&self) {
+        self.state.set(State::Closed);
+        self.socket.take();
     }
 
     /// Writes what waits, then closes. What the peer sends is thrown away.

@@ -10,12 +10,24 @@ use fastrand::Rng;
 
 use crate::stage::*;
 
-const REQUESTS: usize = 1000;
+/// Requests per seed.
+const REQUESTS: usize = 500;
 
+/// Always the same ones, so that a failure is the fault of a change;
+/// `SPANWIRE_SEED` tries another.
 #[tokio::test]
 async fn a_thousand_random_requests_get_the_same_answers() {
-    let seed = fastrand::u64(..);
-    println!("seed {seed}");
+    match std::env::var("SPANWIRE_SEED") {
+        Ok(seed) => same_answers(seed.parse().expect("SPANWIRE_SEED is a number")).await,
+        Err(_) => {
+            for seed in [1, 2] {
+                same_answers(seed).await;
+            }
+        }
+    }
+}
+
+async fn same_answers(seed: u64) {
     let (etcd, embedded) = (Store::etcd().await, Store::embedded().await);
     let mut clients = [client(&etcd.url()).await, client(&embedded.url()).await];
     let mut watches = Vec::new();
@@ -50,7 +62,7 @@ async fn a_thousand_random_requests_get_the_same_answers() {
         assert_eq!(found, wanted, "seed {seed}");
     }
     assert_eq!(told[1].len(), told[0].len(), "seed {seed}");
-    assert!(revision > 100, "the requests did something");
+    assert!(revision > 50, "the requests did something");
 }
 
 /// Notes the events of a stream up to a revision.
@@ -273,7 +285,10 @@ fn compare(rng: &mut Rng) -> Compare {
 
 fn operation(rng: &mut Rng, depth: u8) -> TxnOp {
     match rng.u8(0..8) {
+        // A nested write that is refused ends etcd 3.4 by a panic.
+        0..4 if depth > 0 => TxnOp::put(key(rng), value(rng), None),
         0..4 => TxnOp::put(key(rng), value(rng), Some(put_options(rng))),
+        4 if depth > 0 => TxnOp::get(key(rng), None),
         4 => TxnOp::get(key(rng), Some(get_options(rng, 0))),
         5..7 => TxnOp::delete(key(rng), Some(delete_options(rng))),
         _ if depth < 2 => TxnOp::txn(txn(rng, depth + 1)),

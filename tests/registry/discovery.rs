@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use etcd_client::{CompactionOptions, DeleteOptions};
+use etcd_client::{CompactionOptions, DeleteOptions, Txn, TxnOp};
 use harness::etcd::Etcd;
 use registry::{LastGoodReason, Origin, Registry, ServiceState, Settings, key};
 
@@ -16,6 +16,7 @@ against_each!(
     a_change_is_seen_within_milliseconds,
     rules_come_from_both_places_and_files_with_one_order,
     applications_add_instances_at_other_addresses,
+    a_big_service_is_listed_page_by_page,
 );
 
 fn store_lost(state: ServiceState) -> bool {
@@ -141,6 +142,51 @@ async fn applications_add_instances_at_other_addresses(store: Store) {
     instances_where(&registry, "lab.A", &[&known], live).await;
     client.put("/dubbo/mapping/lab.A", "other,shop", None).await.unwrap();
     instances_where(&registry, "lab.A", &[&known, &grouped], live).await;
+}
+
+async fn a_big_service_is_listed_page_by_page(store: Store) {
+    let mut client = client(&store.url()).await;
+    // More than two pages of 500 keys.
+    let urls: Vec<String> = (1..=1100).map(|port| url("lab.Big", port)).collect();
+    for some in urls.chunks(100) {
+        let put =
+            |url: &String| TxnOp::put(key::registration_key("/dubbo", url).unwrap(), "1", None);
+        client.txn(Txn::new().and_then(some.iter().map(put).collect::<Vec<_>>())).await.unwrap();
+    }
+    let registry = Registry::start(settings(&store.url())).unwrap();
+    registry.subscribe("lab.Big");
+    let all: Vec<&String> = urls.iter().collect();
+    instances_where(&registry, "lab.Big", &all, live).await;
+    delete(&mut client, &urls[7]).await;
+    let rest: Vec<&String> = urls.iter().filter(|url| **url != urls[7]).collect();
+    instances_where(&registry, "lab.Big", &rest, live).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn any_thread_may_subscribe_to_many_services() {
+    let store = Store::embedded().await;
+    let mut client = client(&store.url()).await;
+    let a = url("lab.S150", 1);
+    put(&mut client, &a).await;
+    let registry = Registry::start(settings(&store.url())).unwrap();
+    let threads: Vec<_> = (0..4)
+        .map(|_| {
+            let registry = registry.clone();
+            std::thread::spawn(move || {
+                for service in 0..200 {
+                    registry.subscribe(&format!("lab.S{service}"));
+                }
+            })
+        })
+        .collect();
+    view_where(&registry, "200 live services", |view| {
+        view.services.len() == 200 && view.services.values().all(|service| live(service.state))
+    })
+    .await;
+    instances_where(&registry, "lab.S150", &[&a], live).await;
+    for thread in threads {
+        thread.join().unwrap();
+    }
 }
 
 #[tokio::test]

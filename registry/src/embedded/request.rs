@@ -253,7 +253,8 @@ fn check_put(request: &PbPutRequest) -> Result<(), Refusal> {
 /// not taken too: first each request by itself, then all together.
 pub(crate) fn check_txn(request: &PbTxnRequest) -> Result<(), Refusal> {
     check_requests(request, 0)?;
-    check_branches(request).map(|_| ())
+    check_overlaps(&request.success)?;
+    check_overlaps(&request.failure).map(|_| ())
 }
 
 fn check_requests(request: &PbTxnRequest, depth: usize) -> Result<(), Refusal> {
@@ -284,45 +285,43 @@ fn check_requests(request: &PbTxnRequest, depth: usize) -> Result<(), Refusal> {
 /// The keys written and the spans removed by one list.
 type Written<'a> = (HashSet<&'a [u8]>, Vec<Span>);
 
-fn check_branches(request: &PbTxnRequest) -> Result<[Written<'_>; 2], Refusal> {
-    Ok([check_operations(&request.success)?, check_operations(&request.failure)?])
-}
-
-/// No key may be written twice, nor written and removed, by one list.
-fn check_operations(operations: &[PbTxnRequestOp]) -> Result<Written<'_>, Refusal> {
-    let mut puts: HashSet<&[u8]> = HashSet::new();
-    let mut deletes: Vec<Span> = Vec::new();
-    for operation in operations {
-        // The two branches of a nested transaction exclude each other.
-        let branches = match &operation.request {
-            Some(PbTxnOpRequest::RequestPut(put)) => {
-                vec![(HashSet::from([put.key.as_slice()]), Vec::new())]
+/// No key may be written twice, nor written and removed, by one list; as far as
+/// etcd looks (`checkIntervals`): what a nested transaction removes is held
+/// against later ones and against this list's own writes, not against earlier
+/// nested ones.
+fn check_overlaps(operations: &[PbTxnRequestOp]) -> Result<Written<'_>, Refusal> {
+    let operations = || operations.iter().filter_map(|operation| operation.request.as_ref());
+    let mut removed: Vec<Span> = operations()
+        .filter_map(|operation| match operation {
+            // etcd takes the zero byte of a removal without an upper end for
+            // its end, so that it overlaps with nothing.
+            PbTxnOpRequest::RequestDeleteRange(delete) if delete.range_end != [0] => {
+                Some(Span::new(&delete.key, &delete.range_end))
             }
-            // A removal without an upper end is not compared by etcd either
-            // (`checkIntervals` takes its zero byte for an end).
-            Some(PbTxnOpRequest::RequestDeleteRange(delete)) if delete.range_end == [0] => continue,
-            Some(PbTxnOpRequest::RequestDeleteRange(delete)) => {
-                vec![(HashSet::new(), vec![Span::new(&delete.key, &delete.range_end)])]
-            }
-            Some(PbTxnOpRequest::RequestTxn(nested)) => check_branches(nested)?.into(),
-            Some(PbTxnOpRequest::RequestRange(_)) | None => continue,
-        };
-        for (new_puts, new_deletes) in &branches {
-            let hit =
-                |span: &Span, keys: &HashSet<&[u8]>| keys.iter().any(|key| span.contains(key));
-            if new_puts.iter().any(|key| puts.contains(key))
-                || deletes.iter().any(|span| hit(span, new_puts))
-                || new_deletes.iter().any(|span| hit(span, &puts))
-            {
+            _ => None,
+        })
+        .collect();
+    let gone = |removed: &[Span], key: &[u8]| removed.iter().any(|span| span.contains(key));
+    let mut written: HashSet<&[u8]> = HashSet::new();
+    for operation in operations() {
+        let PbTxnOpRequest::RequestTxn(nested) = operation else { continue };
+        // Only one of the two happens, so that they may write the same keys.
+        let (yes, no) = (check_overlaps(&nested.success)?, check_overlaps(&nested.failure)?);
+        for key in yes.0.union(&no.0) {
+            if written.contains(key) || gone(&removed, key) {
                 return Err(Refusal::DuplicateKey);
             }
         }
-        for (new_puts, new_deletes) in branches {
-            puts.extend(new_puts);
-            deletes.extend(new_deletes);
+        written.extend(yes.0.union(&no.0));
+        removed.extend(yes.1.into_iter().chain(no.1));
+    }
+    for operation in operations() {
+        let PbTxnOpRequest::RequestPut(put) = operation else { continue };
+        if gone(&removed, &put.key) || !written.insert(&put.key) {
+            return Err(Refusal::DuplicateKey);
         }
     }
-    Ok((puts, deletes))
+    Ok((written, removed))
 }
 
 fn holds(mvcc: &Mvcc, compare: &PbCompare) -> bool {

@@ -233,7 +233,10 @@ impl WatchStream {
             if unwanted || !watcher.span.contains(&record.kv.key) {
                 continue;
             }
-            let before = before.as_ref().filter(|_| watcher.prev_kv);
+            // A key that is new has nothing before it, even if the same
+            // transaction removed it first.
+            let new = !record.tombstone && record.kv.create_revision == record.main;
+            let before = before.as_ref().filter(|_| watcher.prev_kv && !new);
             let event = PbEvent {
                 r#type: i32::from(record.tombstone),
                 kv: Some(record.kv.clone()),

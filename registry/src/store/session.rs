@@ -249,7 +249,7 @@ impl Session<'_> {
             return Ok(());
         }
         let range = range.clone();
-        let (changes, newest) = self.changes(&response);
+        let (changes, newest) = read_changes(&response, self.counters);
         // Events of one revision may come in pieces: only the last completes it.
         if !response.0.fragment
             && let Some(told) = self.followed.told(&range)
@@ -258,31 +258,6 @@ impl Session<'_> {
         }
         self.counters.revision.fetch_max(newest, Ordering::Relaxed);
         self.tell(Update::Changed { range, changes, revision: newest }).await
-    }
-
-    fn changes(&self, response: &WatchResponse) -> (Vec<Change>, i64) {
-        let mut newest = 0;
-        let mut changes = Vec::with_capacity(response.events().len());
-        for event in response.events() {
-            let Some(kv) = event.kv() else { continue };
-            newest = newest.max(kv.mod_revision());
-            // The client library's own accessor panics on a type it does not know.
-            match event.0.r#type {
-                0 => changes.push(Change::Put(Entry {
-                    key: kv.key().to_vec(),
-                    value: kv.value().to_vec(),
-                    revision: kv.mod_revision(),
-                })),
-                1 => changes.push(Change::Delete(kv.key().to_vec())),
-                unknown => {
-                    tracing::warn!(unknown, "event of an unknown type skipped");
-                    Counters::add(&self.counters.unknown_events);
-                    continue;
-                }
-            }
-            Counters::add(&self.counters.events);
-        }
-        (changes, newest)
     }
 
     /// A watch was ended: because its history is compacted away (list again),
@@ -352,6 +327,32 @@ impl Stream {
     }
 }
 
+/// What a response says, and the newest revision in it.
+fn read_changes(response: &WatchResponse, counters: &Counters) -> (Vec<Change>, i64) {
+    let mut newest = 0;
+    let mut changes = Vec::with_capacity(response.events().len());
+    for event in response.events() {
+        let Some(kv) = event.kv() else { continue };
+        newest = newest.max(kv.mod_revision());
+        // The client library's own accessor panics on a type it does not know.
+        match event.0.r#type {
+            0 => changes.push(Change::Put(Entry {
+                key: kv.key().to_vec(),
+                value: kv.value().to_vec(),
+                revision: kv.mod_revision(),
+            })),
+            1 => changes.push(Change::Delete(kv.key().to_vec())),
+            unknown => {
+                tracing::warn!(unknown, "event of an unknown type skipped");
+                Counters::add(&counters.unknown_events);
+                continue;
+            }
+        }
+        Counters::add(&counters.events);
+    }
+    (changes, newest)
+}
+
 /// Reads a whole range as of one revision, page by page.
 async fn list(client: &Client, range: &Range, timeout: Duration) -> Result<Listed, String> {
     let mut kv = client.kv_client().max_decoding_message_size(MESSAGE_LIMIT);
@@ -399,7 +400,28 @@ fn prefix_end(prefix: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use etcd_client::proto::{PbEvent, PbKeyValue, PbWatchResponse};
+
     use super::*;
+
+    #[test]
+    fn an_unknown_event_is_skipped_and_counted() {
+        let event = |r#type, revision| {
+            let kv =
+                PbKeyValue { key: b"k".to_vec(), mod_revision: revision, ..PbKeyValue::default() };
+            PbEvent { r#type, kv: Some(kv), prev_kv: None }
+        };
+        let nothing = PbEvent { r#type: 0, kv: None, prev_kv: None };
+        let events = vec![event(0, 5), event(9, 6), nothing, event(-1, 7), event(1, 8)];
+        let response = WatchResponse(PbWatchResponse { events, ..PbWatchResponse::default() });
+        let counters = Counters::default();
+        let (changes, newest) = read_changes(&response, &counters);
+        let put = Entry { key: b"k".to_vec(), value: Vec::new(), revision: 5 };
+        assert_eq!(changes, [Change::Put(put), Change::Delete(b"k".to_vec())]);
+        assert_eq!(newest, 8);
+        assert_eq!(counters.unknown_events.load(Ordering::Relaxed), 2);
+        assert_eq!(counters.events.load(Ordering::Relaxed), 2);
+    }
 
     #[test]
     fn a_prefix_ends_before_the_next_one() {

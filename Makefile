@@ -45,7 +45,7 @@ check-tree:
 	tools/check-tree
 
 check-format:
-	@tools/setup build
+	@tools/setup build lint
 	cargo fmt --all -- --check
 
 check-dependencies:
@@ -53,7 +53,7 @@ check-dependencies:
 	tools/check-dependencies
 
 check-lints:
-	@tools/setup build
+	@tools/setup build lint
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
 check-docs:

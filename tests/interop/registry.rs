@@ -7,6 +7,7 @@ use harness::etcd::{Etcd, etcdctl};
 use harness::java::{Line, Peer, Role};
 use harness::port;
 use harness::spanwire::{Control, Proxy};
+use harness::wait_until;
 use serde_json::{Value, json};
 
 use crate::fixture::{SERVICE, consumer, inbound, outbound, start, unique, url, wait};
@@ -201,4 +202,38 @@ fn dubbo_2_7_listens_on_the_port_it_registers() {
 /// The names of all that is registered.
 fn keys(store: &str) -> String {
     etcdctl(store, &["get", "--prefix", "--keys-only", "/dubbo"]).expect("listed")
+}
+
+/// The sidecar registers the application, which was told not to, for as long as
+/// the application's port answers.
+#[test]
+fn a_sidecar_can_register_its_application() {
+    for line in [Line::Dubbo33, Line::Dubbo27] {
+        let etcd = wait(Etcd::start());
+        let store = etcd.url();
+        let (app, inward, out) = (port::free(), port::free(), port::free());
+        let quiet = [("dubbo.provider.register", "false")];
+        let mut provider = Peer::start(line, Role::Provider, &quiet, &[])
+            .unwrap_or_else(|error| panic!("{error}"));
+        provider.export_at("quiet", app, registered(&store)).expect("exported");
+        assert!(!keys(&store).contains("/providers/"), "{line:?} registered itself");
+
+        let _sidecar = Proxy::start(&registering(&store, inward, app));
+        let _proxy = from_store(&store, out);
+        let mut consumer = consumer(Line::Dubbo33);
+        let reference = refer(&mut consumer, out);
+        answered_by(&mut consumer, &reference, &["quiet"]);
+
+        provider.kill();
+        let gone = wait_until(Duration::from_secs(20), || !keys(&store).contains("/providers/"));
+        assert!(gone, "the dead application is still registered:\n{}", keys(&store));
+    }
+}
+
+/// An inbound sidecar that registers its application.
+fn registering(store: &str, inward: u16, app: u16) -> String {
+    let register = format!(
+        ", register: {{advertise: \"127.0.0.1:{inward}\", urls: [\"dubbo://0.0.0.0:0/{SERVICE}\"]}}}}\n"
+    );
+    format!("store: {store}\n{}", inbound(inward, app).replace("}\n", &register))
 }

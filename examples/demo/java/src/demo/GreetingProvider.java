@@ -1,0 +1,42 @@
+package demo;
+
+import org.apache.dubbo.common.Version;
+import org.apache.dubbo.config.ApplicationConfig;
+import org.apache.dubbo.config.ProtocolConfig;
+import org.apache.dubbo.config.RegistryConfig;
+import org.apache.dubbo.config.ServiceConfig;
+
+/** A provider as anybody writes it: GreetingProvider CITY PORT. The same for Dubbo 3.3 and 2.7. */
+public final class GreetingProvider {
+    public static void main(String[] args) throws InterruptedException {
+        String city = args[0];
+        int port = Integer.parseInt(args[1]);
+
+        ApplicationConfig application = new ApplicationConfig("greeting");
+        application.setQosEnable(false);
+
+        ServiceConfig<GreetingService> service = new ServiceConfig<>();
+        service.setApplication(application);
+        // The sidecar registers this application. One that has a registry keeps it
+        // and is started with -Ddubbo.provider.register=false.
+        service.setRegistry(new RegistryConfig("N/A"));
+        service.setProtocol(new ProtocolConfig("dubbo", port));
+        service.setInterface(GreetingService.class);
+        service.setRef(name -> {
+            work();
+            return "hello " + name + ", this is " + city + " on Dubbo " + Version.getVersion();
+        });
+        service.export();
+        System.out.println(city + " is ready");
+        Thread.currentThread().join();
+    }
+
+    /** Long enough that some calls are always under way. */
+    private static void work() {
+        try {
+            Thread.sleep(50);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+}

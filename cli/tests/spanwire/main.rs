@@ -4,6 +4,7 @@
 mod arguments;
 mod call;
 mod control;
+mod governance;
 mod provider;
 mod proxy;
 mod running;

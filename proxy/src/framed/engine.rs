@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::poll_fn;
+use std::io;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use tokio::sync::Notify;
 
 use super::buffers::Buffers;
 use super::link::{Link, Role, State};
+use super::output::OWN_FROM;
 use crate::forward::Frame;
 use crate::listener::ListenerContext;
 use crate::metrics::Side;
@@ -120,20 +122,35 @@ impl<C: FrameCodec> Engine<C> {
                     link.wake();
                 }
             }
-            Err(error) => {
-                tracing::debug!(peer = link.peer, %error, "write failed");
-                self.close(link);
-            }
+            Err(error) => self.write_failed(link, &error),
         }
     }
 
-    /// Sends a frame under another id, with the next flush.
+    fn write_failed(&self, link: &Link<C>, error: &io::Error) {
+        tracing::debug!(peer = link.peer, %error, "write failed");
+        self.close(link);
+    }
+
+    /// Sends a frame under another id: a small one with the next flush, a large
+    /// one now, while its bytes are still in the processor's cache.
     pub(crate) fn send(&self, to: &Rc<Link<C>>, frame: Frame<'_>, id: u64) {
         match frame {
-            Frame::Borrowed(bytes) => to.append_as(&self.buffers, bytes, id),
-            Frame::Owned(bytes) => to.push_as(bytes, id),
+            Frame::Borrowed(bytes) if bytes.len() < OWN_FROM => {
+                to.append_as(&self.buffers, bytes, id);
+                self.flush_soon(to);
+            }
+            Frame::Borrowed(bytes) => {
+                self.flush(to);
+                match to.write_through(&self.buffers, bytes, id) {
+                    Ok(written) => self.worker.metrics.bytes_sent(to.side(), written as u64),
+                    Err(error) => self.write_failed(to, &error),
+                }
+            }
+            Frame::Owned(bytes) => {
+                to.push_as(bytes, id);
+                self.flush(to);
+            }
         }
-        self.flush_soon(to);
     }
 
     /// Answers a call with a fault in the caller's own language; without an

@@ -6,7 +6,7 @@
 //! it for the next flush.
 
 use std::cell::{Cell, RefCell};
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -14,11 +14,12 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 use codec::FrameCodec;
+use smallvec::SmallVec;
 use tokio::net::tcp::OwnedWriteHalf;
 
 use super::buffers::Buffers;
 use super::call::Call;
-use super::output::{OWN_FROM, Output};
+use super::output::Output;
 use super::pending::Pending;
 use crate::listener::ListenerContext;
 use crate::metrics::Side;
@@ -147,21 +148,54 @@ impl<C: FrameCodec> Link<C> {
         self.output.borrow_mut().append(buffers, write);
     }
 
-    /// Appends a copy of `frame` under another id.
+    /// Appends a copy of a small `frame` under another id.
     pub(crate) fn append_as(&self, buffers: &Buffers, frame: &[u8], id: u64) {
-        let mut output = self.output.borrow_mut();
-        if frame.len() >= OWN_FROM {
+        self.append(buffers, |out| {
+            let start = out.len();
+            out.extend_from_slice(frame);
+            C::set_id(&mut out[start..], id);
+        });
+    }
+
+    /// Writes a large `frame` under another id, straight from where it was read,
+    /// as far as the kernel takes it now; the rest waits. Returns the bytes
+    /// written. What waits already must be flushed first.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub(crate) fn write_through(
+        &self,
+        buffers: &Buffers,
+        frame: &[u8],
+        id: u64,
+    ) -> io::Result<usize> {
+        let mut header: SmallVec<[u8; 32]> = frame.iter().copied().take(C::HEADER_LEN).collect();
+        C::set_id(&mut header, id);
+        let body = frame.get(C::HEADER_LEN..).unwrap_or_default();
+        let mut written = 0;
+        if let Some(socket) = &*self.socket.borrow()
+            && self.waiting() == 0
+            && !self.blocked.get()
+            && !self.is_closed()
+        {
+            let slices = [IoSlice::new(&header), IoSlice::new(body)];
+            match socket.try_write_vectored(&slices) {
+                Ok(count) => written = count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+            if written < frame.len() {
+                self.blocked.set(true);
+                self.wake();
+            }
+        }
+        if written < frame.len() {
             let mut own = buffers.take_large(frame.len());
             own.extend_from_slice(frame);
             C::set_id(&mut own, id);
-            output.push(own);
-        } else {
-            output.append(buffers, |out| {
-                let start = out.len();
-                out.extend_from_slice(frame);
-                C::set_id(&mut out[start..], id);
-            });
+            self.output.borrow_mut().push_rest(own, written);
         }
+        Ok(written)
     }
 
     /// Appends `frame`, which nobody else holds, under another id.

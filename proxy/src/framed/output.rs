@@ -84,8 +84,17 @@ impl Output {
 
     /// Queues a whole frame without copying it.
     pub(crate) fn push(&mut self, frame: BytesMut) {
+        self.push_rest(frame, 0);
+    }
+
+    /// Queues what is left of a frame of which `written` bytes are written
+    /// already: none, unless the queue is empty.
+    pub(crate) fn push_rest(&mut self, frame: BytesMut, written: usize) {
+        debug_assert!(written == 0 || self.is_empty(), "frames leave in order");
         self.count(frame.len());
-        self.chunks.push_back(Chunk { data: frame, written: 0, whole: true });
+        self.bytes -= written;
+        self.begun += written;
+        self.chunks.push_back(Chunk { data: frame, written, whole: true });
     }
 
     fn count(&mut self, frame: usize) {
@@ -254,6 +263,19 @@ mod tests {
             assert_eq!(output.take_unsent(), expected, "after {written} bytes");
             assert!(output.is_empty());
         }
+    }
+
+    #[test]
+    fn a_frame_begun_elsewhere_is_finished_and_is_not_unsent() {
+        let buffers = Buffers::default();
+        let mut output = Output::default();
+        output.push_rest(BytesMut::from(&b"begun"[..]), 2);
+        put(&mut output, &buffers, b"next");
+        assert_eq!(output.len(), 7);
+        let (mut room, mut seen) = (1, Vec::new());
+        output.flush(&buffers, accept(&mut room, &mut seen)).unwrap();
+        assert_eq!(seen, b"g");
+        assert_eq!(output.take_unsent(), [&b"next"[..]]);
     }
 
     #[test]

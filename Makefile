@@ -58,7 +58,7 @@ check-lints:
 
 check-docs:
 	@tools/setup build
-	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items --locked
 
 fmt:
 	cargo fmt --all

@@ -1,5 +1,5 @@
 //! A service, compiled: its endpoints and all rules about it, in tables that
-//! [`decide`](crate::decide) reads without parsing or building anything.
+//! [`decide`](crate::decide()) reads without parsing or building anything.
 
 use std::sync::Arc;
 

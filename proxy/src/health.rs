@@ -103,7 +103,7 @@ impl Health {
         self.with(id, |health| health.going_away = true);
     }
 
-    /// The health as [`governance::decide`] asks for it, at one moment.
+    /// The health as [`governance::decide()`] asks for it, at one moment.
     pub(crate) fn at(&self, now: Instant) -> Loads<'_> {
         Loads { health: self, now }
     }

@@ -2,7 +2,7 @@
 //!
 //! * [`text`]: strings where they stand, in pieces and in Java's UTF-16 units.
 //! * [`scalar`]: the scalar forms, borrowed from the bytes.
-//! * [`write`]: the forms, as Java writes them.
+//! * [`mod@write`]: the forms, as Java writes them.
 //! * [`skip`]: stepping over values without building them; what routing uses.
 //! * [`decode`], [`encode`]: whole messages to and from [`crate::value::Value`].
 //! * [`limits`]: how much one message may ask for.

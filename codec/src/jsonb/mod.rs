@@ -7,7 +7,7 @@
 //! * [`decode`]: a document to a [`crate::value::Value`].
 //! * [`text`]: strings in their encodings.
 //! * [`scalar`]: strings, integers, lengths and names where they stand.
-//! * [`write`]: the forms, as Java writes them.
+//! * [`mod@write`]: the forms, as Java writes them.
 //! * [`skip`]: stepping over values, and remembering names given a symbol.
 //!
 //! Wire forms follow `com.alibaba.fastjson2.JSONB.Constants` and

@@ -354,7 +354,7 @@ mod tests {
         let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
         for n in 1..12 {
             let before = format!("*a{}", n - 1);
-            text += &format!("a{n}: &a{n} [{}]\n", vec![before.as_str(); 9].join(", "));
+            text += &format!("a{n}: &a{n} [{}]\n", [before.as_str(); 9].join(", "));
         }
         assert_eq!(codes(&text), ["yaml-too-many-values"]);
     }

@@ -1,7 +1,7 @@
 //! The configuration of a proxy, checked: no option that has a default, no
 //! unparsed address. Only these types reach the rest of the code.
 //!
-//! [`load`] and [`parse`] make one from YAML, or report every mistake in it at
+//! [`load`] and [`parse()`] make one from YAML, or report every mistake in it at
 //! once; [`watch()`] follows a file. Each key, with its unit and default, is in
 //! `docs/configuration.md`, which a test holds against the reader.
 

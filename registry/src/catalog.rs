@@ -11,10 +11,11 @@ use crate::counters::Counters;
 use crate::key;
 use crate::layout::{Kind, Layout};
 use crate::listing::Listing;
+use crate::rules::{Documents, Rules};
 use crate::settings::Settings;
 use crate::snapshot::Snapshot;
 use crate::store::range::{Range, Update, Wanted};
-use crate::view::{Instance, LastGoodReason, RuleDocument, Service, ServiceState, View};
+use crate::view::{Instance, LastGoodReason, Service, ServiceState, View};
 
 /// Everything known, and the view made of it.
 #[derive(Debug)]
@@ -26,9 +27,7 @@ pub(crate) struct Catalog {
     services: BTreeMap<String, Subscribed>,
     /// Which services look at a range.
     readers: HashMap<Range, BTreeSet<String>>,
-    files: BTreeMap<String, Arc<RuleDocument>>,
-    /// Keys for which a file hides a rule of the store.
-    hidden: BTreeSet<String>,
+    rules: Rules,
     remembered: Snapshot,
     /// Numbers the wishes; see [`Wanted`].
     wishes: u64,
@@ -59,8 +58,7 @@ impl Catalog {
             listings: BTreeMap::new(),
             services: BTreeMap::new(),
             readers: HashMap::new(),
-            files: BTreeMap::new(),
-            hidden: BTreeSet::new(),
+            rules: Rules::default(),
             remembered,
             wishes: 0,
             rewanted: true,
@@ -108,8 +106,8 @@ impl Catalog {
     }
 
     /// Replaces the rules that come from files.
-    pub(crate) fn set_files(&mut self, files: BTreeMap<String, Arc<RuleDocument>>) {
-        self.files = files;
+    pub(crate) fn set_files(&mut self, files: Documents) {
+        self.rules.set_files(files);
         self.merge_rules();
     }
 
@@ -377,45 +375,18 @@ impl Catalog {
         urls.into_iter().map(|url| Instance { url }).collect()
     }
 
-    /// Files win over Spanwire's place in the store, that over Dubbo's. What the
-    /// disk remembers counts until the store has told.
+    /// Makes the rules' part of the view anew.
     fn merge_rules(&mut self) {
-        let mut rules: BTreeMap<String, Arc<RuleDocument>> = BTreeMap::new();
-        for range in [self.layout.dubbo_rules(), self.layout.own_rules()] {
-            let listing = self.listings.get(&range).filter(|listing| listing.listed);
-            match listing {
-                Some(listing) => {
-                    rules.extend(listing.rules().map(|rule| (rule.key.clone(), Arc::clone(rule))));
-                }
-                None if self.view.store.configured => {
-                    let known = self
-                        .remembered
-                        .rules
-                        .iter()
-                        .filter(|rule| rule.store_key.starts_with(&range.key));
-                    rules.extend(known.map(|rule| (rule.key.clone(), Arc::new(rule.document()))));
-                }
-                None => {}
+        let places = [self.layout.dubbo_rules(), self.layout.own_rules()];
+        let layers = places.map(|range| {
+            match self.listings.get(&range).filter(|listing| listing.listed) {
+                Some(listing) => listing.rules().cloned().collect(),
+                // What the disk remembers counts until the store has told.
+                None if self.view.store.configured => self.remembered.rules_under(&range.key),
+                None => Vec::new(),
             }
-        }
-        let mut hidden = BTreeSet::new();
-        for (key, rule) in &self.files {
-            if let Some(other) = rules.insert(key.clone(), Arc::clone(rule)) {
-                if !self.hidden.contains(key) {
-                    tracing::warn!(key, file = ?rule.origin, store = ?other.origin, "a rule file hides the store's rule of the same key");
-                }
-                hidden.insert(key.clone());
-            }
-        }
-        self.hidden = hidden;
-        // Unchanged documents keep their identity.
-        for (key, rule) in &mut rules {
-            if let Some(before) = self.view.rules.get(key)
-                && before == rule
-            {
-                *rule = Arc::clone(before);
-            }
-        }
+        });
+        let rules = self.rules.merge(layers.into_iter().flatten(), &self.view.rules);
         if rules != self.view.rules {
             self.view.rules = rules;
             self.changed = true;

@@ -5,7 +5,6 @@
 //! inotify limit). Every look reads all or nothing new: one message carries the
 //! whole set. Parsing is not done here.
 
-use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
@@ -16,11 +15,9 @@ use std::time::{Duration, SystemTime};
 use notify::Watcher;
 use tokio::sync::mpsc;
 
+use crate::rules::Documents;
 use crate::settings::StartError;
 use crate::view::{Origin, RuleDocument};
-
-/// The whole set of rule documents from files.
-pub(crate) type Documents = BTreeMap<String, Arc<RuleDocument>>;
 
 /// Editors write in several steps: wait until it is quiet for this long.
 const QUIET: Duration = Duration::from_millis(30);

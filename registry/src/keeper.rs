@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::catalog::Catalog;
 use crate::counters::Counters;
-use crate::files::Documents;
+use crate::rules::Documents;
 use crate::snapshot::Snapshot;
 use crate::store::range::{Update, Wanted};
 use crate::view::View;

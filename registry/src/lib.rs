@@ -30,6 +30,7 @@ mod files;
 mod keeper;
 mod layout;
 mod listing;
+mod rules;
 mod snapshot;
 mod store;
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -55,7 +56,7 @@ pub(crate) struct KnownRule {
 }
 
 impl KnownRule {
-    pub(crate) fn document(&self) -> RuleDocument {
+    fn document(&self) -> RuleDocument {
         let origin = Origin::Store { key: self.store_key.clone(), revision: self.revision };
         RuleDocument { key: self.key.clone(), text: self.text.clone(), origin }
     }
@@ -103,6 +104,12 @@ impl Snapshot {
             })
             .collect();
         Snapshot { version: VERSION, revision: view.store.revision, services, rules }
+    }
+
+    /// The rules whose place in the store is under a prefix.
+    pub(crate) fn rules_under(&self, prefix: &str) -> Vec<Arc<RuleDocument>> {
+        let here = self.rules.iter().filter(|rule| rule.store_key.starts_with(prefix));
+        here.map(|rule| Arc::new(rule.document())).collect()
     }
 
     /// Whether `other` remembers the same, no matter when it was seen.

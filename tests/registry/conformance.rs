@@ -1,12 +1,9 @@
 //! The embedded store and a real etcd give the same answers: every test here
 //! runs against each.
 
-use std::time::Duration;
-
 use etcd_client::{
     Client, CompactionOptions, Compare, CompareOp, DeleteOptions, EventType, GetOptions,
-    LeaseGrantOptions, LeaseTimeToLiveOptions, PutOptions, SortOrder, SortTarget, Txn, TxnOp,
-    WatchFilterType, WatchOptions, WatchResponse, WatchStream,
+    PutOptions, SortOrder, SortTarget, Txn, TxnOp, WatchOptions,
 };
 use harness::etcd::etcdctl;
 
@@ -18,25 +15,9 @@ against_each!(
     old_and_future_revisions_are_refused,
     puts_keep_value_or_lease,
     transactions_do_all_or_nothing,
-    watches_tell_history_and_the_present,
-    watches_share_a_stream,
-    compaction_ends_watches,
-    one_big_revision_comes_in_pieces,
-    leases_hold_keys,
-    leases_end,
     everything_survives_a_restart,
     etcdctl_is_at_home,
 );
-
-/// What a refusal says.
-fn refusal<T: std::fmt::Debug>(result: Result<T, etcd_client::Error>) -> String {
-    match result {
-        Err(etcd_client::Error::GRpcStatus(status)) => {
-            format!("{:?}: {}", status.code(), status.message())
-        }
-        other => panic!("wanted a refusal, got {other:?}"),
-    }
-}
 
 async fn keys(client: &mut Client, key: &str, options: GetOptions) -> Vec<String> {
     let answer = client.get(key, Some(options)).await.unwrap();
@@ -232,210 +213,6 @@ async fn transactions_do_all_or_nothing(store: Store) {
     assert_eq!((answer.count(), answer.header().unwrap().revision()), (0, 4));
     let reading = client.txn(Txn::new().and_then([TxnOp::get("b", None)])).await.unwrap();
     assert_eq!(reading.header().unwrap().revision(), 4);
-}
-
-async fn next(stream: &mut WatchStream) -> WatchResponse {
-    tokio::time::timeout(PATIENCE, stream.message())
-        .await
-        .expect("an event in time")
-        .unwrap()
-        .unwrap()
-}
-
-/// The events of the next response: type, key, value, value before.
-fn events(response: &WatchResponse) -> Vec<(EventType, String, String, Option<String>)> {
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    let event = |event: &etcd_client::Event| {
-        let kv = event.kv().unwrap();
-        let before = event.prev_kv().map(|kv| text(kv.value()));
-        (event.event_type(), text(kv.key()), text(kv.value()), before)
-    };
-    response.events().iter().map(event).collect()
-}
-
-async fn watches_tell_history_and_the_present(store: Store) {
-    use EventType::{Delete, Put};
-    let mut client = client(&store.url()).await;
-    let own = |text: &str| text.to_owned();
-    client.put("k/a", "1", None).await.unwrap();
-    client.put("l", "1", None).await.unwrap();
-    client.put("k/a", "2", None).await.unwrap();
-    let options = WatchOptions::new().with_prefix().with_start_revision(2).with_prev_key();
-    let mut stream = client.watch("k/", Some(options)).await.unwrap();
-    let created = next(&mut stream).await;
-    assert!(created.created() && !created.canceled());
-    let history = next(&mut stream).await;
-    assert_eq!(
-        events(&history),
-        [(Put, own("k/a"), own("1"), None), (Put, own("k/a"), own("2"), Some(own("1")))]
-    );
-    client.delete("k/a", None).await.unwrap();
-    let present = next(&mut stream).await;
-    assert_eq!(events(&present), [(Delete, own("k/a"), own(""), Some(own("2")))]);
-    assert_eq!(present.events()[0].kv().unwrap().mod_revision(), 5);
-    let txn = Txn::new().and_then([
-        TxnOp::put("k/x", "1", None),
-        TxnOp::put("l", "1", None),
-        TxnOp::put("k/y", "2", None),
-    ]);
-    client.txn(txn).await.unwrap();
-    let both = next(&mut stream).await;
-    assert_eq!(both.events().len(), 2, "one transaction, one response");
-    assert!(both.events().iter().all(|event| event.kv().unwrap().mod_revision() == 6));
-    client.put("l", "2", None).await.unwrap();
-    stream.request_progress().await.unwrap();
-    let progress = next(&mut stream).await;
-    assert!(progress.events().is_empty() && !progress.canceled());
-    assert_eq!(progress.header().unwrap().revision(), 7);
-}
-
-async fn watches_share_a_stream(store: Store) {
-    let mut client = client(&store.url()).await;
-    let no_delete = WatchOptions::new().with_filters([WatchFilterType::NoDelete]);
-    let mut stream = client.watch("a", Some(no_delete)).await.unwrap();
-    let first = next(&mut stream).await.watch_id();
-    let no_put = WatchOptions::new().with_filters([WatchFilterType::NoPut]).with_watch_id(77);
-    stream.watch("a", Some(no_put)).await.unwrap();
-    assert_eq!(next(&mut stream).await.watch_id(), 77);
-    stream.watch("z", Some(WatchOptions::new().with_watch_id(77))).await.unwrap();
-    let refused = next(&mut stream).await;
-    assert!(refused.created() && refused.canceled() && refused.watch_id() == -1);
-    assert!(refused.cancel_reason().contains("duplicate watch ID"), "{}", refused.cancel_reason());
-
-    client.put("a", "1", None).await.unwrap();
-    let put = next(&mut stream).await;
-    assert_eq!((put.watch_id(), put.events().len()), (first, 1));
-    client.delete("a", None).await.unwrap();
-    let delete = next(&mut stream).await;
-    assert_eq!((delete.watch_id(), delete.events().len()), (77, 1));
-    stream.cancel(first).await.unwrap();
-    let canceled = next(&mut stream).await;
-    assert!(
-        canceled.canceled() && canceled.watch_id() == first && canceled.compact_revision() == 0
-    );
-    client.put("a", "2", None).await.unwrap();
-    client.delete("a", None).await.unwrap();
-    assert_eq!(next(&mut stream).await.watch_id(), 77);
-    // A start in the future waits for it.
-    let later = WatchOptions::new().with_start_revision(7);
-    stream.watch("f", Some(later)).await.unwrap();
-    assert!(next(&mut stream).await.created());
-    client.put("f", "6", None).await.unwrap();
-    client.put("f", "7", None).await.unwrap();
-    let future = next(&mut stream).await;
-    assert_eq!(future.events()[0].kv().unwrap().value(), b"7");
-}
-
-async fn compaction_ends_watches(store: Store) {
-    let mut client = client(&store.url()).await;
-    for value in ["1", "2", "3", "4"] {
-        client.put("a", value, None).await.unwrap();
-    }
-    client.compact(4, Some(CompactionOptions::new().with_physical())).await.unwrap();
-    let old = WatchOptions::new().with_start_revision(3);
-    let mut stream = client.watch("a", Some(old)).await.unwrap();
-    assert!(next(&mut stream).await.created());
-    let canceled = next(&mut stream).await;
-    assert_eq!((canceled.canceled(), canceled.compact_revision()), (true, 4));
-    // At the compacted revision itself is early enough.
-    stream.watch("a", Some(WatchOptions::new().with_start_revision(4))).await.unwrap();
-    assert!(next(&mut stream).await.created());
-    assert_eq!(next(&mut stream).await.events().len(), 2);
-}
-
-async fn one_big_revision_comes_in_pieces(store: Store) {
-    let mut client = client(&store.url()).await;
-    let value = "v".repeat(12_000);
-    let puts = || {
-        (0..100)
-            .map(|key| TxnOp::put(format!("k/{key:03}"), value.as_str(), None))
-            .collect::<Vec<_>>()
-    };
-    client.txn(Txn::new().and_then(puts())).await.unwrap();
-    let options = WatchOptions::new().with_prefix().with_fragment().with_prev_key();
-    let mut stream = client.watch("k/", Some(options)).await.unwrap();
-    assert!(next(&mut stream).await.created());
-    client.txn(Txn::new().and_then(puts())).await.unwrap();
-    let (mut seen, mut pieces) = (Vec::new(), 0);
-    loop {
-        let response = next(&mut stream).await;
-        pieces += 1;
-        seen.extend(events(&response).into_iter().map(|event| event.1));
-        if !response.0.fragment {
-            break;
-        }
-    }
-    assert!(pieces > 1);
-    assert_eq!(seen, (0..100).map(|key| format!("k/{key:03}")).collect::<Vec<_>>());
-}
-
-async fn leases_hold_keys(store: Store) {
-    let mut client = client(&store.url()).await;
-    let lease = client.lease_grant(60, Some(LeaseGrantOptions::new().with_id(42))).await.unwrap();
-    assert_eq!((lease.id(), lease.ttl()), (42, 60));
-    let again = client.lease_grant(60, Some(LeaseGrantOptions::new().with_id(42))).await;
-    assert_eq!(refusal(again), "FailedPrecondition: etcdserver: lease already exists");
-    let too_long = client.lease_grant(9_000_000_001, None).await;
-    assert_eq!(refusal(too_long), "OutOfRange: etcdserver: too large lease TTL");
-    let other = client.lease_grant(50, None).await.unwrap().id();
-    for key in ["a", "b", "c"] {
-        client.put(key, "1", Some(PutOptions::new().with_lease(42))).await.unwrap();
-    }
-    client.put("b", "2", Some(PutOptions::new().with_lease(other))).await.unwrap();
-    client.put("c", "2", None).await.unwrap();
-    let with_keys = || Some(LeaseTimeToLiveOptions::new().with_keys());
-    let left = client.lease_time_to_live(42, with_keys()).await.unwrap();
-    assert_eq!((left.granted_ttl(), left.keys().to_vec()), (60, vec![b"a".to_vec()]));
-    assert!((55..=60).contains(&left.ttl()), "{}", left.ttl());
-    assert_eq!(client.lease_time_to_live(43, with_keys()).await.unwrap().ttl(), -1);
-    let mut all: Vec<i64> =
-        client.leases().await.unwrap().leases().iter().map(|lease| lease.id()).collect();
-    all.sort_unstable();
-    let mut wanted = vec![42, other];
-    wanted.sort_unstable();
-    assert_eq!(all, wanted);
-
-    let before = client.get("a", None).await.unwrap().header().unwrap().revision();
-    client.put("d", "1", Some(PutOptions::new().with_lease(42))).await.unwrap();
-    client.lease_revoke(42).await.unwrap();
-    let rest = client.get("a", Some(GetOptions::new().with_from_key())).await.unwrap();
-    let names: Vec<_> = rest.kvs().iter().map(|kv| kv.key_str().unwrap()).collect();
-    assert_eq!(names, ["b", "c"]);
-    assert_eq!(rest.header().unwrap().revision(), before + 2, "one revision for all keys");
-    let again = client.lease_revoke(42).await;
-    assert_eq!(refusal(again), "NotFound: etcdserver: requested lease not found");
-}
-
-async fn leases_end(store: Store) {
-    let mut client = client(&store.url()).await;
-    let short = client.lease_grant(1, None).await.unwrap();
-    let kept = client.lease_grant(2, None).await.unwrap();
-    assert_eq!((short.ttl(), kept.ttl()), (1, 2));
-    client.put("short", "", Some(PutOptions::new().with_lease(short.id()))).await.unwrap();
-    client.put("kept", "", Some(PutOptions::new().with_lease(kept.id()))).await.unwrap();
-    let mut stream = client.watch("\0", Some(WatchOptions::new().with_from_key())).await.unwrap();
-    assert!(next(&mut stream).await.created());
-    let (mut keeper, mut answers) = client.lease_keep_alive(kept.id()).await.unwrap();
-    let alive = tokio::time::Instant::now();
-    let mut gone = None;
-    while alive.elapsed() < Duration::from_millis(3500) {
-        keeper.keep_alive().await.unwrap();
-        assert_eq!(answers.message().await.unwrap().unwrap().ttl(), 2);
-        if let Ok(response) =
-            tokio::time::timeout(Duration::from_millis(300), stream.message()).await
-        {
-            let response = response.unwrap().unwrap();
-            assert_eq!(events(&response)[0].1, "short");
-            gone = Some(alive.elapsed());
-        }
-    }
-    let gone = gone.expect("the short lease ended");
-    assert!(gone > Duration::from_millis(500), "{gone:?}");
-    assert_eq!(client.get("kept", None).await.unwrap().count(), 1);
-    let (mut keeper, mut answers) = client.lease_keep_alive(kept.id()).await.unwrap();
-    client.lease_revoke(kept.id()).await.unwrap();
-    keeper.keep_alive().await.unwrap();
-    assert_eq!(answers.message().await.unwrap().unwrap().ttl(), 0);
 }
 
 async fn everything_survives_a_restart(mut store: Store) {

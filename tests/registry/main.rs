@@ -6,5 +6,7 @@
 mod conformance;
 mod differential;
 mod discovery;
+mod leases;
 mod registration;
 mod stage;
+mod watches;

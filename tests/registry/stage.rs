@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use etcd_client::Client;
+use etcd_client::{Client, EventType, WatchResponse, WatchStream};
 use harness::embedded::Embedded;
 use harness::etcd::Etcd;
 use registry::{Registry, ServiceState, Settings, View, key};
@@ -131,3 +131,33 @@ macro_rules! against_each {
     };
 }
 pub(crate) use against_each;
+
+/// What a refusal says.
+pub(crate) fn refusal<T: std::fmt::Debug>(result: Result<T, etcd_client::Error>) -> String {
+    match result {
+        Err(etcd_client::Error::GRpcStatus(status)) => {
+            format!("{:?}: {}", status.code(), status.message())
+        }
+        other => panic!("wanted a refusal, got {other:?}"),
+    }
+}
+
+/// The next response of a watch.
+pub(crate) async fn next(stream: &mut WatchStream) -> WatchResponse {
+    tokio::time::timeout(PATIENCE, stream.message())
+        .await
+        .expect("an event in time")
+        .unwrap()
+        .unwrap()
+}
+
+/// The events of the next response: type, key, value, value before.
+pub(crate) fn events(response: &WatchResponse) -> Vec<(EventType, String, String, Option<String>)> {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let event = |event: &etcd_client::Event| {
+        let kv = event.kv().unwrap();
+        let before = event.prev_kv().map(|kv| text(kv.value()));
+        (event.event_type(), text(kv.key()), text(kv.value()), before)
+    };
+    response.events().iter().map(event).collect()
+}

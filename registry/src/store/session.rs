@@ -25,16 +25,12 @@ use tokio::time::Instant;
 use crate::counters::Counters;
 use crate::settings::Settings;
 use crate::store::connect::{Backoff, connect, reason, within};
+use crate::store::list::{Listed, MESSAGE_LIMIT, list};
 use crate::store::mirror::Followed;
 use crate::store::range::{Change, Entry, Range, Update, Wanted};
 
 /// Lists, and watch creations, under way at one time.
 const AT_ONCE: usize = 32;
-/// Keys per page of a list.
-const PAGE: i64 = 500;
-/// The largest answer taken: a page of the largest values etcd stores is bigger,
-/// but nobody keeps such.
-const MESSAGE_LIMIT: usize = 128 << 20;
 
 /// Why a session ended.
 pub(crate) enum End {
@@ -76,11 +72,6 @@ struct Stream {
     /// In the order of their requests, in which the server answers them.
     creating: VecDeque<Creating>,
     watching: HashMap<i64, Range>,
-}
-
-struct Listed {
-    entries: Vec<Entry>,
-    revision: i64,
 }
 
 impl Session<'_> {
@@ -353,51 +344,6 @@ fn read_changes(response: &WatchResponse, counters: &Counters) -> (Vec<Change>, 
     (changes, newest)
 }
 
-/// Reads a whole range as of one revision, page by page.
-async fn list(client: &Client, range: &Range, timeout: Duration) -> Result<Listed, String> {
-    let mut kv = client.kv_client().max_decoding_message_size(MESSAGE_LIMIT);
-    let end = if range.prefix { prefix_end(range.key.as_bytes()) } else { Vec::new() };
-    let mut key = range.key.as_bytes().to_vec();
-    let mut listed = Listed { entries: Vec::new(), revision: 0 };
-    loop {
-        let mut options = GetOptions::new().with_limit(PAGE).with_revision(listed.revision);
-        if range.prefix {
-            options = options.with_range(end.clone());
-        }
-        let answer = tokio::time::timeout(timeout, kv.get(key.clone(), Some(options)))
-            .await
-            .map_err(|_| format!("listing {}: no answer within {timeout:?}", range.key))?
-            .map_err(|error| format!("listing {}: {}", range.key, reason(&error)))?;
-        if listed.revision == 0 {
-            listed.revision = answer.header().map_or(0, |header| header.revision());
-        }
-        listed.entries.extend(answer.kvs().iter().map(|kv| Entry {
-            key: kv.key().to_vec(),
-            value: kv.value().to_vec(),
-            revision: kv.mod_revision(),
-        }));
-        match answer.kvs().last() {
-            Some(last) if answer.more() => {
-                key = last.key().to_vec();
-                key.push(0);
-            }
-            _ => return Ok(listed),
-        }
-    }
-}
-
-/// The end of the range of all keys with this prefix.
-fn prefix_end(prefix: &[u8]) -> Vec<u8> {
-    let mut end = prefix.to_vec();
-    while let Some(last) = end.pop() {
-        if last < 0xff {
-            end.push(last + 1);
-            return end;
-        }
-    }
-    vec![0]
-}
-
 #[cfg(test)]
 mod tests {
     use etcd_client::proto::{PbEvent, PbKeyValue, PbWatchResponse};
@@ -421,12 +367,5 @@ mod tests {
         assert_eq!(newest, 8);
         assert_eq!(counters.unknown_events.load(Ordering::Relaxed), 2);
         assert_eq!(counters.events.load(Ordering::Relaxed), 2);
-    }
-
-    #[test]
-    fn a_prefix_ends_before_the_next_one() {
-        assert_eq!(prefix_end(b"/a/"), b"/a0");
-        assert_eq!(prefix_end(b"a\xff"), b"b");
-        assert_eq!(prefix_end(b"\xff\xff"), b"\0");
     }
 }

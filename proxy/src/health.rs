@@ -131,3 +131,85 @@ impl governance::Loads for Loads<'_> {
             .map_or(0.0, |health| health.latency * f64::from(health.in_flight + 1))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use governance::Loads as _;
+
+    use super::*;
+
+    const ONE: EndpointId = EndpointId(3);
+
+    fn millis(count: u64) -> Duration {
+        Duration::from_millis(count)
+    }
+
+    #[test]
+    fn an_endpoint_nobody_has_heard_of_is_available_and_costs_nothing() {
+        let (health, now) = (Health::default(), Instant::now());
+        assert!(health.at(now).is_available(ONE));
+        assert_eq!(health.at(now).cost(ONE), 0.0);
+    }
+
+    #[test]
+    fn each_failure_doubles_the_wait_up_to_a_bound() {
+        let (health, now) = (Health::default(), Instant::now());
+        let mut longest = BACKOFF_MIN;
+        for failure in 0..40 {
+            let wait = health.failed(ONE, now);
+            assert!(wait >= longest / 2 && wait <= longest, "{wait:?} after {failure} failures");
+            assert!(!health.at(now + wait - millis(1)).is_available(ONE));
+            assert!(health.at(now + wait).is_available(ONE));
+            longest = (longest * 2).min(BACKOFF_MAX);
+        }
+        health.connected(ONE);
+        assert!(health.at(now).is_available(ONE));
+        assert!(health.failed(ONE, now) <= BACKOFF_MIN, "it starts afresh");
+    }
+
+    #[test]
+    fn one_that_asked_for_no_more_calls_gets_none_until_it_is_back() {
+        let (health, now) = (Health::default(), Instant::now());
+        for comes_back in
+            [(|health, _| health.connected(ONE)) as fn(&Health, Instant), |health, now| {
+                drop(health.failed(ONE, now))
+            }]
+        {
+            health.going_away(ONE);
+            assert!(!health.at(now + millis(60_000)).is_available(ONE));
+            comes_back(&health, now);
+            assert!(health.at(now + millis(60_000)).is_available(ONE));
+        }
+    }
+
+    #[test]
+    fn a_peak_counts_at_once_and_is_forgotten_slowly() {
+        let (health, now) = (Health::default(), Instant::now());
+        let answered = |latency, after| {
+            health.sent(ONE);
+            health.ended(ONE, Some(millis(latency)), now + millis(after));
+            health.at(now).cost(ONE) / 1000.0
+        };
+        assert_eq!(answered(10, 0), 10.0);
+        assert_eq!(answered(500, 1), 500.0);
+        let soon = answered(10, 101);
+        assert!((490.0..500.0).contains(&soon), "{soon}");
+        let later = answered(10, 60_000);
+        assert!((10.0..15.0).contains(&later), "{later}");
+    }
+
+    #[test]
+    fn calls_in_flight_make_the_next_one_dearer() {
+        let (health, now) = (Health::default(), Instant::now());
+        health.sent(ONE);
+        health.ended(ONE, Some(millis(2)), now);
+        let idle = health.at(now).cost(ONE);
+        health.sent(ONE);
+        health.sent(ONE);
+        assert_eq!(health.at(now).cost(ONE), idle * 3.0);
+        // Given up without an answer: no latency to learn from.
+        health.ended(ONE, None, now);
+        health.ended(ONE, None, now);
+        assert_eq!(health.at(now).cost(ONE), idle);
+    }
+}

@@ -10,6 +10,7 @@ mod counting;
 mod wire;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::counting::Counts;
 use crate::wire::*;
@@ -106,4 +107,34 @@ fn a_claim_of_two_gigabytes_is_not_believed() {
     assert!(caller.expect().text().contains("[too_large]"));
     let largest = Counts::now().largest;
     assert!(largest < 1 << 16, "{largest} bytes at once");
+}
+
+#[test]
+fn a_claim_within_the_limit_gets_memory_as_its_bytes_come() {
+    let _alone = alone();
+    let provider = Provider::new();
+    let (proxy, mut caller) = start(outbound(&[provider.address()]));
+    let received = || {
+        let text = proxy.metrics().render();
+        let name = r#"spanwire_received_bytes_total{side="downstream"} "#;
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.parse::<usize>().unwrap()
+    };
+    let mut call = Request::new(1).frame();
+    call.body.resize(60 << 20, b'x');
+    let bytes = call.bytes();
+    Counts::forget_largest();
+    caller.send(&bytes[..1000]);
+    let deadline = Instant::now() + SOON;
+    while received() < 1000 {
+        assert!(Instant::now() < deadline, "{} bytes came", received());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(Counts::now().largest <= 1 << 20, "{} bytes at once", Counts::now().largest);
+    let sender = std::thread::spawn(move || {
+        caller.send(&bytes[1000..]);
+        caller
+    });
+    assert!(provider.accept().expect().body == call.body);
+    drop(sender.join());
 }

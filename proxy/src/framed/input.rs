@@ -16,6 +16,10 @@ use tokio::io::{AsyncRead, ReadBuf};
 use super::buffers::Buffers;
 use super::output::OWN_FROM;
 
+/// How much memory (bytes) a frame gets for what its header claims; for the rest
+/// it must come first.
+const BELIEVED: usize = 1 << 20;
+
 /// What a peer sent.
 pub(crate) enum Arrived<'a> {
     /// A whole frame, in memory that is used again after this call.
@@ -76,7 +80,7 @@ impl Input {
         on: impl FnMut(Arrived<'_>) -> Next,
     ) -> Poll<io::Result<Result<Read, DecodeError>>> {
         if let Some((frame, len)) = self.large.take() {
-            return self.poll_large(cx, socket, frame, len, buffers, on);
+            return self.poll_large(cx, socket, frame, len, on);
         }
         let kept = self.rest.as_ref().map_or(0, BytesMut::len);
         let mut buf = ReadBuf::new(&mut scratch[kept..]);
@@ -104,21 +108,25 @@ impl Input {
         socket: &mut (impl AsyncRead + Unpin),
         mut frame: BytesMut,
         len: usize,
-        buffers: &Buffers,
         mut on: impl FnMut(Arrived<'_>) -> Next,
     ) -> Poll<io::Result<Result<Read, DecodeError>>> {
         let before = frame.len();
-        let result = spare::poll_read(cx, socket, &mut frame, len - before);
+        let missing = len - before;
+        if frame.capacity() == before {
+            frame.reserve(missing.min(before));
+        }
+        let room = missing.min(frame.capacity() - before);
+        let result = spare::poll_read(cx, socket, &mut frame, room);
         let came = frame.len() - before;
         if frame.len() == len {
             if on(Arrived::Owned(frame)) == Next::Stop {
                 self.skip = u64::MAX;
             }
-        } else if matches!(result, Poll::Ready(Ok(()))) && came == 0 {
-            buffers.give_large(frame);
-            return Poll::Ready(Ok(Ok(Read::End)));
         } else {
             self.large = Some((frame, len));
+            if matches!(result, Poll::Ready(Ok(()))) && came == 0 {
+                return Poll::Ready(Ok(Ok(Read::End)));
+            }
         }
         ready!(result)?;
         Poll::Ready(Ok(Ok(Read::Bytes(came))))
@@ -160,7 +168,7 @@ impl Input {
                 self.keep(bytes, buffers);
                 return Ok(());
             } else {
-                let mut frame = buffers.take_large(len);
+                let mut frame = buffers.take_large(len.min(BELIEVED.max(bytes.len())));
                 frame.extend_from_slice(bytes);
                 self.large = Some((frame, len));
                 return Ok(());

@@ -18,7 +18,11 @@ mod connect;
 mod drive;
 mod engine;
 mod input;
+#[cfg(test)]
+mod input_tests;
 mod link;
+#[cfg(test)]
+mod narrow;
 mod output;
 mod pending;
 

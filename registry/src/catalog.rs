@@ -393,3 +393,6 @@ impl Catalog {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,7 +22,7 @@ const REQUEST_BYTES: usize = 3 << 19;
 pub(crate) const VERSION: &str = "3.4.23";
 
 type Answer<T> = Result<Response<T>, Status>;
-type Stream_<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+type Boxed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 fn one_member_only(what: &str) -> Status {
     Status::unimplemented(format!("{what}: the embedded store has one member, which stays"))
@@ -40,7 +40,7 @@ fn bounded(message: &impl Message) -> Result<(), Refusal> {
 
 #[tonic::async_trait]
 impl PbKvService for Kv {
-    type RangeStreamStream = Stream_<PbRangeStreamResponse>;
+    type RangeStreamStream = Boxed<PbRangeStreamResponse>;
 
     async fn range(&self, request: Request<PbRangeRequest>) -> Answer<PbRangeResponse> {
         Ok(Response::new(self.engine.range(request.get_ref())?))
@@ -85,7 +85,7 @@ pub(crate) struct Lease {
 
 #[tonic::async_trait]
 impl PbLeaseService for Lease {
-    type LeaseKeepAliveStream = Stream_<PbLeaseKeepAliveResponse>;
+    type LeaseKeepAliveStream = Boxed<PbLeaseKeepAliveResponse>;
 
     async fn lease_grant(
         &self,
@@ -226,7 +226,7 @@ pub(crate) struct Maintenance {
 
 #[tonic::async_trait]
 impl PbMaintenanceService for Maintenance {
-    type SnapshotStream = Stream_<PbSnapshotResponse>;
+    type SnapshotStream = Boxed<PbSnapshotResponse>;
 
     async fn status(&self, _: Request<PbStatusRequest>) -> Answer<PbStatusResponse> {
         let revision = self.engine.revision();

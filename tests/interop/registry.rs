@@ -230,6 +230,27 @@ fn a_sidecar_can_register_its_application() {
     }
 }
 
+/// Application-level discovery tells no interfaces to etcd; one key does.
+#[test]
+fn instances_of_an_application_are_found_by_its_mapping() {
+    let etcd = wait(Etcd::start());
+    let store = etcd.url();
+    let out = port::free();
+    let _proxy = from_store(&store, out);
+    let mut provider = start(Line::Dubbo33, Role::Provider);
+    // The extension has this half under another name than the rest.
+    let options = json!({
+        "registry": store.replace("http://", "etcd://"), "mode": "instance", "application": "shop",
+    });
+    provider.export("instance", options).expect("exported");
+    let mapping = format!("/dubbo/mapping/{SERVICE}");
+    etcdctl(&store, &["put", &mapping, "shop"]).expect("written");
+    let mut consumer = consumer(Line::Dubbo27);
+    let reference = refer(&mut consumer, out);
+    answered_by(&mut consumer, &reference, &["instance"]);
+    assert!(!keys(&store).contains("/providers/"), "it is registered by interface too");
+}
+
 /// An inbound sidecar that registers its application.
 fn registering(store: &str, inward: u16, app: u16) -> String {
     let register = format!(

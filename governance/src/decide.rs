@@ -1,16 +1,19 @@
 //! One call, one decision: which endpoint, how long, how often again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 use std::time::Duration;
 
 use codec::{Fault, Reason, RequestHead};
+use foldhash::fast::FixedState;
 
+use crate::balance::{Choice, Memory};
 use crate::endpoint::{EndpointId, none_if_zero};
 use crate::route::{CallView, Emptied, Narrowing, Trace, Untraced};
 use crate::rules::Compat;
-use crate::service::{Service, is_wanted};
+use crate::service::{Service, Variant, is_wanted};
 use crate::set::EndpointSet;
-use crate::settings::Balance;
+use crate::settings::{Cluster, Terms};
 
 /// Dubbo's number of retries after the first attempt
 /// (`CommonConstants.DEFAULT_RETRIES`).
@@ -48,6 +51,8 @@ pub trait Loads {
     /// What one more call costs there: the moving average of the latency times
     /// the calls in flight and one. Any unit; smaller is better.
     fn cost(&self, id: EndpointId) -> f64;
+    /// How many calls are in flight there.
+    fn active(&self, id: EndpointId) -> u32;
 }
 
 /// Random numbers.
@@ -67,8 +72,26 @@ impl Scratch {
 #[derive(Debug, Default)]
 pub struct Scratch {
     sets: Narrowing,
-    usable: EndpointSet,
+    memory: Memory,
+    terms: KnownTerms,
 }
+
+/// What configurators made of endpoints, by service and caller. Made when a
+/// caller first calls, and forgotten all at once when there are many.
+type KnownTerms = HashMap<u64, Vec<CallerTerms>, FixedState>;
+
+#[derive(Debug)]
+struct CallerTerms {
+    address: Box<str>,
+    application: Box<str>,
+    labels: BTreeMap<String, String>,
+    terms: Rc<Terms>,
+}
+
+/// How many services' terms are remembered.
+const KNOWN_SERVICES: usize = 4096;
+/// How many callers' terms are remembered for each.
+const KNOWN_CALLERS: usize = 64;
 
 impl Scratch {
     /// Empty; it grows to the largest service it meets.
@@ -121,40 +144,124 @@ pub(crate) fn decide_traced<T: Trace>(
     trace: &mut T,
 ) -> Result<Decision, Fault> {
     let call = view(service, request)?;
-    let Scratch { sets, usable } = scratch;
-    let chain = match service.variant(call.group, call.version) {
+    let Scratch { sets, memory, terms: known } = scratch;
+    let variant = match service.variant(call.group, call.version) {
         Some(variant) => {
             sets.candidates.copy_from(&variant.members);
-            &variant.chain
+            variant
         }
         None => {
             find_members(service, call.group, call.version, &mut sets.candidates);
-            &service.any.chain
+            &service.any
         }
     };
+    let made;
+    let terms = if service.is_configured(variant, call.caller.application) {
+        made = terms_of(service, variant, &call, known);
+        &*made
+    } else {
+        &*service.terms
+    };
+    if let Some(disabled) = &terms.disabled {
+        sets.candidates.subtract(disabled);
+    }
     if sets.candidates.is_empty() {
         return Err(no_provider(service, call.group, call.version));
     }
-    if let Some(emptied) = chain.run(&call, sets, dice, trace) {
+    if let Some(emptied) = variant.chain.run(&call, sets, dice, trace) {
         return Err(none_left(service, &call, &emptied));
     }
-    let Some(first) = sets.candidates.nth(0) else {
-        return Err(no_provider(service, call.group, call.version));
-    };
     let method = &*call.method;
-    let settings_of =
-        |index: usize| service.settings.get(index).map(|settings| settings.of(method));
-    let balance = settings_of(first).and_then(|settings| settings.balance).unwrap_or_default();
+    let of = |index: usize| terms.endpoints.get(index).map(|settings| settings.of(method));
+    let first = sets.candidates.nth(0).and_then(of).unwrap_or_default();
+    let choice = Choice {
+        service,
+        terms,
+        method,
+        balance: first.balance.unwrap_or_default(),
+        tried: request.tried,
+        now_ms: request.now_ms,
+    };
     let (endpoint, repeats) =
-        pick(service, request, balance, loads, dice, &sets.candidates, usable)
-            .ok_or_else(|| weightless(service))?;
-    let settings = settings_of(endpoint).unwrap_or_default();
-    Ok(Decision {
-        endpoint,
-        timeout: request.head.timeout().or(settings.timeout),
-        retries: settings.retries.unwrap_or(DEFAULT_RETRIES),
-        repeats,
-    })
+        choice.pick(&sets.candidates, loads, dice, memory).ok_or_else(|| weightless(service))?;
+    Ok(decision(service.compat, terms, endpoint, method, request.head.timeout(), repeats))
+}
+
+/// A call as rules see it, and the part of the service that it asks for.
+pub(crate) fn view_of<'a>(
+    service: &'a Service,
+    request: &Request<'a>,
+) -> Result<(CallView<'a>, &'a Variant), Fault> {
+    let call = view(service, request)?;
+    let variant = service.variant(call.group, call.version).unwrap_or(&service.any);
+    Ok((call, variant))
+}
+
+/// The terms on which an endpoint is called.
+pub(crate) fn decision(
+    compat: Compat,
+    terms: &Terms,
+    endpoint: usize,
+    method: &str,
+    asked: Option<Duration>,
+    repeats: bool,
+) -> Decision {
+    let settings = terms.endpoints.get(endpoint).map(|one| one.of(method)).unwrap_or_default();
+    let overridden = terms.overridden.get(endpoint);
+    let ordered = overridden.is_some_and(|one| one.of(method).timeout.is_some());
+    // In Java the caller's own URL says how often and by which mode, whatever
+    // the provider's says.
+    let (retries, cluster) = match compat {
+        Compat::Java => (terms.caller.of(method).retries, terms.caller.cluster),
+        Compat::Documented => {
+            (settings.retries, terms.endpoints.get(endpoint).and_then(|one| one.cluster))
+        }
+    };
+    let retries = match cluster.unwrap_or_default() {
+        Cluster::Failfast => 0,
+        Cluster::Failover => retries.unwrap_or(DEFAULT_RETRIES),
+    };
+    let said = settings.timeout.filter(|timeout| !timeout.is_zero());
+    let timeout = if ordered { said } else { asked.or(said) };
+    Decision { endpoint, timeout, retries, repeats }
+}
+
+/// What configurators make of the endpoints for this caller.
+fn terms_of(
+    service: &Service,
+    variant: &Variant,
+    call: &CallView<'_>,
+    known: &mut KnownTerms,
+) -> Rc<Terms> {
+    let Caller { address, application, labels } = call.caller;
+    let key = variant_number(service, variant);
+    if known.len() > KNOWN_SERVICES {
+        known.clear();
+    }
+    let callers = known.entry(key).or_default();
+    if let Some(found) = callers.iter().find(|one| {
+        *one.address == *address && *one.application == *application && one.labels == *labels
+    }) {
+        return found.terms.clone();
+    }
+    if callers.len() >= KNOWN_CALLERS {
+        callers.clear();
+    }
+    let terms = Rc::new(service.terms_for(variant, &call.caller));
+    callers.push(CallerTerms {
+        address: address.into(),
+        application: application.into(),
+        labels: labels.clone(),
+        terms: terms.clone(),
+    });
+    terms
+}
+
+/// Tells a service's variants apart.
+fn variant_number(service: &Service, variant: &Variant) -> u64 {
+    let position = service.variants.iter().position(|one| std::ptr::eq(one, variant));
+    let position = position.and_then(|position| u64::try_from(position).ok());
+    service.number.wrapping_mul(1 << 16).wrapping_add(position.map_or(0, |position| position + 1))
 }
 
 /// What the call asks for.
@@ -193,116 +300,6 @@ fn find_members(service: &Service, group: &str, version: &str, found: &mut Endpo
             found.unite(&variant.members);
         }
     }
-}
-
-/// Picks one of `candidates` and says whether it was tried before.
-fn pick(
-    service: &Service,
-    request: &Request<'_>,
-    balance: Balance,
-    loads: &dyn Loads,
-    dice: &mut dyn Dice,
-    candidates: &EndpointSet,
-    usable: &mut EndpointSet,
-) -> Option<(usize, bool)> {
-    let id = |index: usize| service.endpoints().get(index).map(|endpoint| endpoint.id);
-    let is_tried = |index| id(index).is_some_and(|id| request.tried.contains(&id));
-    let is_weightless =
-        |index: usize| service.endpoints().get(index).is_none_or(|endpoint| endpoint.weight == 0);
-    // In Java weights count only where there is one above 0.
-    let skip_weightless = service.has_weightless
-        && (service.compat == Compat::Documented
-            || candidates.iter().any(|index| !is_weightless(index)));
-    // Ask about health only where the dice fall: leaving out what is not
-    // available and rolling again gives the same distribution as asking first.
-    for available_only in [true, false] {
-        usable.copy_from(candidates);
-        if skip_weightless {
-            for index in candidates.iter().filter(|&index| is_weightless(index)) {
-                usable.remove(index);
-            }
-        }
-        if !request.tried.is_empty() {
-            for index in candidates.iter().filter(|&index| is_tried(index)) {
-                usable.remove(index);
-            }
-        }
-        while let Some(index) = choose(service, request.now_ms, balance, loads, dice, usable) {
-            if !available_only || id(index).is_some_and(|id| loads.is_available(id)) {
-                return Some((index, false));
-            }
-            usable.remove(index);
-        }
-    }
-    usable.copy_from(candidates);
-    while let Some(index) = choose(service, request.now_ms, balance, loads, dice, usable) {
-        if is_tried(index) && !(skip_weightless && is_weightless(index)) {
-            return Some((index, true));
-        }
-        usable.remove(index);
-    }
-    None
-}
-
-/// Picks one of a set by its balancer alone.
-fn choose(
-    service: &Service,
-    now_ms: u64,
-    balance: Balance,
-    loads: &dyn Loads,
-    dice: &mut dyn Dice,
-    usable: &EndpointSet,
-) -> Option<usize> {
-    let count = usable.count();
-    if count <= 1 {
-        return usable.nth(0);
-    }
-    match balance {
-        Balance::Random => weighted(service, now_ms, dice.roll(), usable),
-        Balance::P2c => {
-            let first = index_of(dice.roll(), count);
-            let second = (first + 1 + index_of(dice.roll(), count - 1)) % count;
-            let (first, second) = (usable.nth(first)?, usable.nth(second)?);
-            let cost = |index: usize| {
-                let endpoint = service.endpoints().get(index)?;
-                Some(loads.cost(endpoint.id) / f64::from(endpoint.weight_at(now_ms).max(1)))
-            };
-            if cost(second)? < cost(first)? { Some(second) } else { Some(first) }
-        }
-    }
-}
-
-/// A weighted pick: the first endpoint whose share the roll falls into, shares
-/// being half-open, so that a share is exactly its weight.
-fn weighted(service: &Service, now_ms: u64, roll: f64, usable: &EndpointSet) -> Option<usize> {
-    let all_warm = now_ms >= service.warm_from_ms;
-    let weight = |index: usize| {
-        service.endpoints().get(index).map_or(0, |endpoint| {
-            u64::from(if all_warm { endpoint.weight } else { endpoint.weight_at(now_ms) })
-        })
-    };
-    let total: u64 = usable.iter().map(weight).sum();
-    if total == 0 {
-        return usable.nth(index_of(roll, usable.count()));
-    }
-    let mut ticket = ticket(roll, total);
-    for index in usable.iter() {
-        let share = weight(index);
-        if ticket < share {
-            return Some(index);
-        }
-        ticket -= share;
-    }
-    None
-}
-
-/// The ticket, below `total`, that a roll stands for.
-pub(crate) fn ticket(roll: f64, total: u64) -> u64 {
-    ((roll * total as f64) as u64).min(total.saturating_sub(1))
-}
-
-fn index_of(roll: f64, count: usize) -> usize {
-    ((roll * count as f64) as usize).min(count.saturating_sub(1))
 }
 
 fn no_provider(service: &Service, group: &str, version: &str) -> Fault {

@@ -39,6 +39,10 @@ impl Loads for Known {
     fn cost(&self, id: EndpointId) -> f64 {
         self.costs.get(&id).copied().unwrap_or(1.0)
     }
+
+    fn active(&self, id: EndpointId) -> u32 {
+        self.costs.get(&id).map_or(0, |cost| *cost as u32)
+    }
 }
 
 fn service(urls: &[&str]) -> Service {

@@ -165,26 +165,6 @@ impl Endpoint {
     pub fn path(&self) -> &str {
         self.path.as_deref().unwrap_or(&self.service)
     }
-
-    /// Its weight at a time: what it is once warm, less while it warms up.
-    ///
-    /// Dubbo's `AbstractLoadBalance.getWeight`: `uptime / (warmup / weight)`, at
-    /// least 1; a start in the future counts as 1.
-    pub fn weight_at(&self, now_ms: u64) -> u32 {
-        let Some(started) = self.started_ms.filter(|_| self.weight > 0) else {
-            return self.weight;
-        };
-        if now_ms < started {
-            return 1;
-        }
-        let uptime = now_ms - started;
-        if uptime == 0 || uptime >= self.warmup_ms {
-            return self.weight;
-        }
-        // Java computes this in single precision; so do we.
-        let warm = uptime as f32 / (self.warmup_ms as f32 / self.weight as f32);
-        (warm as u32).clamp(1, self.weight)
-    }
 }
 
 /// Dubbo treats version `0.0.0` as no version (`ServiceKey`, `Version`).
@@ -230,18 +210,5 @@ mod tests {
         assert_ne!(ids.intern("10.0.0.2:1"), first);
         assert_eq!(ids.intern("10.0.0.1:1"), first);
         assert_eq!(ids.len(), 2);
-    }
-
-    #[test]
-    fn the_weight_grows_over_the_warm_up_as_in_dubbo() {
-        let mut ids = EndpointIds::new();
-        let url = "dubbo://h:1/s?timestamp=1000000";
-        let endpoint = Endpoint::from_url(url, &mut ids).unwrap();
-        assert_eq!(endpoint.weight_at(999_999), 1);
-        assert_eq!(endpoint.weight_at(1_000_000), 100, "uptime 0 is not a warm-up in Dubbo");
-        assert_eq!(endpoint.weight_at(1_000_001), 1);
-        assert_eq!(endpoint.weight_at(1_300_000), 50);
-        assert_eq!(endpoint.weight_at(1_599_999), 99);
-        assert_eq!(endpoint.weight_at(1_600_000), 100);
     }
 }

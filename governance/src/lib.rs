@@ -13,6 +13,7 @@
 //! Not here: where endpoints and rules come from (the `registry` crate) and
 //! sending the call (the `proxy` crate).
 
+mod balance;
 pub mod decide;
 pub mod document;
 pub mod endpoint;

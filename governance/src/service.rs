@@ -1,13 +1,19 @@
 //! A service, compiled: its endpoints and all rules about it, in tables that
 //! [`decide`](crate::decide()) reads without parsing or building anything.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use foldhash::fast::FixedState;
+
+use crate::decide::Caller;
 use crate::endpoint::Endpoint;
 use crate::route::{Chain, Site};
+use crate::rules::configurator::{Configurators, Overrides, Target};
 use crate::rules::{Affected, Compat, RuleSet};
 use crate::set::EndpointSet;
-use crate::settings::Settings;
+use crate::settings::Terms;
 
 /// What a service is compiled for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,17 +30,21 @@ pub struct Service {
     options: Options,
     pub(crate) compat: Compat,
     endpoints: Arc<[Endpoint]>,
-    pub(crate) settings: Arc<[Settings]>,
+    /// What the endpoints' own URLs say of calls.
+    pub(crate) terms: Arc<Terms>,
+    /// Tells it from every other service compiled in this process.
+    pub(crate) number: u64,
+    /// The configurators of the applications that call.
+    configurators: HashMap<Box<str>, Arc<Configurators>, FixedState>,
     pub(crate) variants: Vec<Variant>,
     /// The rules for whoever asks for several groups or versions at once.
     pub(crate) any: Variant,
     /// Whether calls must be asked for their group.
     pub(crate) grouped: bool,
-    /// From when on every endpoint is warm, in milliseconds since 1970.
-    pub(crate) warm_from_ms: u64,
-    /// Whether some endpoint has weight 0.
-    pub(crate) has_weightless: bool,
 }
+
+/// The number of the service compiled next.
+static NUMBER: AtomicU64 = AtomicU64::new(0);
 
 /// The part of a service that one (group, version) pair gets.
 #[derive(Debug)]
@@ -43,6 +53,8 @@ pub(crate) struct Variant {
     pub(crate) version: Box<str>,
     pub(crate) members: EndpointSet,
     pub(crate) chain: Chain,
+    /// The service's own configurators.
+    configurators: Option<Arc<Configurators>>,
 }
 
 impl Service {
@@ -62,19 +74,19 @@ impl Service {
         endpoints.dedup_by(|a, b| {
             a.address == b.address && a.group == b.group && a.version == b.version
         });
-        let settings = endpoints.iter().map(|e| Settings::read(&e.parameters)).collect();
-        Self::build(name, endpoints.into(), settings, rules, options)
+        let terms = Terms::of_urls(&endpoints).into();
+        Self::build(name, endpoints.into(), terms, rules, options)
     }
 
     /// The same endpoints under other rules; cheaper than compiling anew.
     pub fn recompile(&self, rules: &RuleSet) -> Service {
-        Self::build(&self.name, self.endpoints.clone(), self.settings.clone(), rules, &self.options)
+        Self::build(&self.name, self.endpoints.clone(), self.terms.clone(), rules, &self.options)
     }
 
     fn build(
         name: &str,
         endpoints: Arc<[Endpoint]>,
-        settings: Arc<[Settings]>,
+        terms: Arc<Terms>,
         rules: &RuleSet,
         options: &Options,
     ) -> Service {
@@ -95,7 +107,14 @@ impl Service {
                 callers: options.callers.as_deref(),
             };
             let chain = Chain::compile(&site, rules);
-            Variant { group: group.into(), version: version.into(), members, chain }
+            let key = format!("{name}:{version}:{group}");
+            Variant {
+                group: group.into(),
+                version: version.into(),
+                members,
+                chain,
+                configurators: rules.configurators.get(&key).cloned(),
+            }
         };
         let variants: Vec<Variant> =
             pairs.into_iter().map(|(group, version)| variant(group, version)).collect();
@@ -106,15 +125,54 @@ impl Service {
             any: variant("*", "*"),
             grouped: variants.iter().any(|variant| !variant.group.is_empty()),
             variants,
-            warm_from_ms: endpoints
-                .iter()
-                .filter_map(|e| Some(e.started_ms?.saturating_add(e.warmup_ms)))
-                .max()
-                .unwrap_or(0),
-            has_weightless: endpoints.iter().any(|e| e.weight == 0),
-            settings,
+            terms,
+            number: NUMBER.fetch_add(1, Ordering::Relaxed),
+            configurators: rules
+                .configurators
+                .with_prefix("")
+                .filter(|(about, _)| {
+                    !about.contains(':')
+                        && options
+                            .callers
+                            .as_ref()
+                            .is_none_or(|callers| callers.iter().any(|name| name == about))
+                })
+                .map(|(about, rule)| (about.into(), rule.clone()))
+                .collect(),
             endpoints,
         }
+    }
+
+    /// Whether parameters change for calls of an application.
+    pub(crate) fn is_configured(&self, variant: &Variant, application: &str) -> bool {
+        variant.configurators.is_some()
+            || !self.configurators.is_empty() && self.configurators.contains_key(application)
+    }
+
+    /// What configurators make of all endpoints for one caller: those of its
+    /// application first, then the service's own
+    /// (`RegistryDirectory.overrideWithConfigurator`).
+    pub(crate) fn terms_for(&self, variant: &Variant, caller: &Caller<'_>) -> Terms {
+        let set_of = |endpoint: Option<&Endpoint>| {
+            let mut set = Overrides::new();
+            let target = Target {
+                caller: *caller,
+                endpoint,
+                service: &self.name,
+                group: endpoint.map_or(&*variant.group, |endpoint| &endpoint.group),
+                version: endpoint.map_or(&*variant.version, |endpoint| &endpoint.version),
+                compat: self.compat,
+            };
+            let layers =
+                [self.configurators.get(caller.application), variant.configurators.as_ref()];
+            for layer in layers.into_iter().flatten() {
+                layer.apply(target, &mut set);
+            }
+            set
+        };
+        let sets: Vec<Overrides> =
+            self.endpoints.iter().map(|endpoint| set_of(Some(endpoint))).collect();
+        Terms::overridden(&self.endpoints, &sets, &set_of(None))
     }
 
     /// What a consumer of this group and version gets, where the pair is known.

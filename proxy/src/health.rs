@@ -130,6 +130,11 @@ impl governance::Loads for Loads<'_> {
             .get(id.0 as usize)
             .map_or(0.0, |health| health.latency * f64::from(health.in_flight + 1))
     }
+
+    fn active(&self, id: EndpointId) -> u32 {
+        let endpoints = self.health.endpoints.borrow();
+        endpoints.get(id.0 as usize).map_or(0, |health| health.in_flight)
+    }
 }
 
 #[cfg(test)]

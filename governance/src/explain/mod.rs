@@ -7,13 +7,15 @@ mod call;
 mod case;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::decide::{Caller, Dice, Loads, Request, Scratch, decide_traced};
+use crate::decide::{Caller, Dice, Loads, Request, Scratch, decide_traced, decision, view_of};
 use crate::document::{Finding, Report, parse_one};
 use crate::endpoint::EndpointId;
 use crate::route::Trace;
+use crate::rules::Compat;
 use crate::service::{Options, Service};
 
 pub use call::WrittenCall;
@@ -40,8 +42,27 @@ pub struct Explanation {
     pub retries: u32,
     /// What each rule did, in order.
     pub steps: Vec<Step>,
+    /// What configurators make of each endpoint, by address; absent where none
+    /// is about the call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effective: Option<BTreeMap<String, Effective>>,
     /// What is wrong with the rules of the case.
     pub findings: Vec<Finding>,
+}
+
+/// On which terms an endpoint is called.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Effective {
+    /// The deadline.
+    pub timeout_ms: u64,
+    /// Attempts after the first, where the cluster mode makes any.
+    pub retries: u32,
+    /// The balancer that its URL names.
+    pub loadbalance: &'static str,
+    /// What becomes of a failed call.
+    pub cluster: &'static str,
+    /// Its weight once it is warm.
+    pub weight: u32,
 }
 
 /// What one rule, or one condition of it, did.
@@ -80,6 +101,10 @@ impl Loads for Idle {
     fn cost(&self, _: EndpointId) -> f64 {
         1.0
     }
+
+    fn active(&self, _: EndpointId) -> u32 {
+        0
+    }
 }
 
 /// Dice that fall as written, over and over.
@@ -117,10 +142,9 @@ impl<'a> Prepared<'a> {
         Prepared { case, service }
     }
 
-    /// Decides the call with these rolls of the dice, over and over.
-    pub fn explain(&self, rolls: &[f64]) -> Explanation {
-        let Prepared { case, service } = self;
-        let request = Request {
+    fn request(&self) -> Request<'_> {
+        let case = self.case;
+        Request {
             head: &case.call,
             caller: Caller {
                 address: &case.address,
@@ -129,7 +153,50 @@ impl<'a> Prepared<'a> {
             },
             tried: &[],
             now_ms: case.now_ms,
-        };
+        }
+    }
+
+    fn is_configured(&self) -> bool {
+        view_of(&self.service, &self.request()).is_ok_and(|(call, variant)| {
+            self.service.is_configured(variant, call.caller.application)
+        })
+    }
+
+    /// On which terms the endpoints that the call may go to are called, by
+    /// address; those that a configurator switches off are left out.
+    pub fn effective(&self) -> BTreeMap<String, Effective> {
+        let service = &self.service;
+        let request = self.request();
+        let Ok((call, variant)) = view_of(service, &request) else { return BTreeMap::new() };
+        let terms = service.terms_for(variant, &call.caller);
+        let method = &*call.method;
+        let effective = service.endpoints().iter().enumerate().filter_map(|(index, endpoint)| {
+            let is_off = terms.disabled.as_ref().is_some_and(|off| off.contains(index));
+            if is_off || !variant.members.contains(index) {
+                return None;
+            }
+            let settings = terms.endpoints.get(index)?;
+            let decision = decision(service.compat, &terms, index, method, None, false);
+            let (retries, cluster) = match service.compat {
+                Compat::Java => (terms.caller.of(method).retries, terms.caller.cluster),
+                Compat::Documented => (settings.of(method).retries, settings.cluster),
+            };
+            let own = Effective {
+                timeout_ms: millis(decision.timeout),
+                retries: retries.unwrap_or(crate::decide::DEFAULT_RETRIES),
+                loadbalance: settings.of(method).balance.unwrap_or_default().name(),
+                cluster: cluster.unwrap_or_default().name(),
+                weight: settings.weight(method),
+            };
+            Some((endpoint.address.clone(), own))
+        });
+        effective.collect()
+    }
+
+    /// Decides the call with these rolls of the dice, over and over.
+    pub fn explain(&self, rolls: &[f64]) -> Explanation {
+        let Prepared { case, service } = self;
+        let request = self.request();
         let mut steps = Vec::new();
         let mut scratch = Scratch::new();
         let mut dice = Written { rolls, next: 0 };
@@ -148,15 +215,14 @@ impl<'a> Prepared<'a> {
             timeout_ms: DEFAULT_TIMEOUT_MS,
             retries: crate::decide::DEFAULT_RETRIES,
             steps,
+            effective: self.is_configured().then(|| self.effective()),
             findings: case.findings.clone(),
         };
         match decided {
             Ok(decision) => {
                 explanation.picked = Some(address(decision.endpoint));
                 explanation.retries = decision.retries;
-                if let Some(timeout) = decision.timeout {
-                    explanation.timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-                }
+                explanation.timeout_ms = millis(decision.timeout);
             }
             Err(fault) => {
                 explanation.fault = Some(fault.reason.label());
@@ -165,6 +231,12 @@ impl<'a> Prepared<'a> {
         }
         explanation
     }
+}
+
+fn millis(timeout: Option<Duration>) -> u64 {
+    timeout.map_or(DEFAULT_TIMEOUT_MS, |timeout| {
+        u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)
+    })
 }
 
 /// The cases of a text: what stands between lines that start with `---`. Each

@@ -1,6 +1,7 @@
 //! Condition rules, compiled and run.
 
-use crate::decide::{Dice, ticket};
+use crate::balance::ticket;
+use crate::decide::Dice;
 use crate::endpoint::Endpoint;
 use crate::rules::Compat;
 use crate::rules::condition::{

@@ -86,7 +86,11 @@ impl Head {
 
 /// A value that Java casts to a string: anything else that is not null throws
 /// there, and the rule is dropped.
-fn text<'n>(map: &mut Mapping<'n>, key: &'static str, report: &mut Report) -> Option<&'n str> {
+pub(crate) fn text<'n>(
+    map: &mut Mapping<'n>,
+    key: &'static str,
+    report: &mut Report,
+) -> Option<&'n str> {
     let node = map.value(key)?;
     match &node.value {
         Value::Scalar(scalar) => match scalar.resolve() {

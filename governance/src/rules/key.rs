@@ -9,17 +9,21 @@ pub enum Kind {
     Condition,
     /// Tag routes, of the application that provides.
     Tag,
+    /// Changed parameters of endpoints, for callers of a service or for an
+    /// application's calls.
+    Configurators,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 2] = [Kind::Condition, Kind::Tag];
+    pub const ALL: [Kind; 3] = [Kind::Condition, Kind::Tag, Kind::Configurators];
 
     /// What a key of this kind ends in.
     pub const fn suffix(self) -> &'static str {
         match self {
             Kind::Condition => ".condition-router",
             Kind::Tag => ".tag-router",
+            Kind::Configurators => ".configurators",
         }
     }
 }

@@ -7,6 +7,7 @@
 mod address;
 mod applied;
 pub(crate) mod condition;
+pub(crate) mod configurator;
 mod head;
 mod key;
 mod string_match;
@@ -22,6 +23,7 @@ pub use applied::{Affected, Applied, Compat, Origin};
 pub use key::{Kind, RuleKey, Scope};
 
 use condition::ConditionRule;
+use configurator::Configurators;
 use table::Table;
 use tag::TagRule;
 
@@ -31,6 +33,7 @@ pub struct RuleSet {
     compat: Compat,
     pub(crate) conditions: Table<ConditionRule>,
     pub(crate) tags: Table<TagRule>,
+    pub(crate) configurators: Table<Configurators>,
     findings: BTreeMap<String, Vec<Finding>>,
 }
 
@@ -94,6 +97,13 @@ impl RuleSet {
                 be_lenient(compat, report);
                 rule
             }),
+            Kind::Configurators => {
+                replace_in(&mut self.configurators, key, text, report, |text, report| {
+                    let rule = Configurators::read(text, &key.about, key.scope(), compat, report);
+                    be_lenient(compat, report);
+                    rule
+                });
+            }
         }
         if report.has_errors() { Affected::Nothing } else { key.affected() }
     }
@@ -104,7 +114,9 @@ impl RuleSet {
         &'a self,
         prefix: &'a str,
     ) -> impl Iterator<Item = (&'a str, &'a str)> {
-        self.conditions.with_prefix(prefix).filter_map(move |(about, _)| {
+        let conditions = self.conditions.with_prefix(prefix).map(|(about, _)| about);
+        let configurators = self.configurators.with_prefix(prefix).map(|(about, _)| about);
+        conditions.chain(configurators).filter_map(move |about| {
             let (version, group) = about.strip_prefix(prefix)?.split_once(':')?;
             Some((group, version))
         })

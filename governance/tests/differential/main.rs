@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod condition;
+mod configurator;
 mod generate;
 mod oracle;
 mod tag;
@@ -95,4 +96,39 @@ fn split_rules_decide_as_in_java() {
 #[test]
 fn tag_rules_decide_as_in_java() {
     compare("tag", tag::tags);
+}
+
+/// What we make of the providers of a case, as the oracle writes it.
+fn our_terms(case: &Value) -> Value {
+    let mut text = case.clone();
+    text["compat"] = json!("java");
+    text.as_object_mut().unwrap().remove("effective");
+    // An endpoint without configurators has terms, too.
+    let case = read_case("case", &text.to_string()).unwrap();
+    let prepared = Prepared::new(&case);
+    json!(prepared.effective())
+}
+
+#[test]
+fn configurators_change_the_same_as_in_java() {
+    let count = setting("SPANWIRE_ORACLE_CASES", 3000);
+    let seed = setting("SPANWIRE_ORACLE_SEED", 1);
+    let cases: Vec<Value> = (0..count)
+        .map(|n| configurator::configurators(&mut fastrand::Rng::with_seed(seed + n)))
+        .collect();
+    let answers = Oracle::build().ask(cases.iter());
+    assert_eq!(answers.len(), cases.len(), "the oracle must answer every case");
+    let mut differences = 0;
+    for (number, (case, answer)) in cases.iter().zip(&answers).enumerate() {
+        let ours = our_terms(case);
+        if ours != answer["effective"] {
+            differences += 1;
+            if differences <= 5 {
+                println!("number {number}, case {}", serde_json::to_string_pretty(case).unwrap());
+                println!("ours {ours}\njava {answer}\n");
+            }
+        }
+    }
+    println!("configurators: {count} cases from seed {seed}");
+    assert_eq!(differences, 0, "configurators: differences to Dubbo");
 }

@@ -68,6 +68,9 @@ public final class Oracle {
             rules.replace(input.getJSONArray("rules"));
             JSONObject call = input.getJSONObject("call");
             URL consumer = consumer(call).setScopeModel(module);
+            if (input.getBooleanValue("effective")) {
+                return Configured.effective(rules, input.getJSONArray("endpoints"), consumer, call);
+            }
             List<Invoker<AnyService>> list = new ArrayList<>();
             for (Object url : input.getJSONArray("endpoints")) {
                 list.add(new Provider<>(AnyService.class, provider((String) url)));

@@ -1,0 +1,71 @@
+package oracle;
+
+import com.alibaba.fastjson2.JSONArray;
+import com.alibaba.fastjson2.JSONObject;
+import java.lang.reflect.Field;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import org.apache.dubbo.common.URL;
+import org.apache.dubbo.common.config.configcenter.DynamicConfiguration;
+import org.apache.dubbo.common.url.component.DubboServiceAddressURL;
+import org.apache.dubbo.common.utils.NetUtils;
+import org.apache.dubbo.rpc.cluster.Configurator;
+import org.apache.dubbo.rpc.cluster.configurator.parser.ConfigParser;
+
+/**
+ * What configurators make of providers for a consumer, as RegistryDirectory has it done: the
+ * application's first, then the service's own.
+ */
+final class Configured {
+    private Configured() {}
+
+    static String effective(Rules rules, JSONArray endpoints, URL consumer, JSONObject call)
+            throws ReflectiveOperationException {
+        // Consumers are known by their own host's address.
+        Field host = NetUtils.class.getDeclaredField("HOST_ADDRESS");
+        host.setAccessible(true);
+        host.set(null, consumer.getHost());
+        String method = call.getString("method");
+        URL own = configure(rules, consumer);
+        Map<String, Object> effective = new TreeMap<>();
+        for (Object text : endpoints) {
+            URL provider = DubboServiceAddressURL.valueOf(URL.encode((String) text), consumer);
+            URL url = configure(rules, provider);
+            if (!url.getParameter("enabled", true) || url.getParameter("disabled", false)) {
+                continue;
+            }
+            effective.put(
+                    provider.getAddress(),
+                    new TreeMap<>(Map.of(
+                            "timeout_ms", url.getMethodPositiveParameter(method, "timeout", 1000),
+                            "weight", Math.max(0, url.getMethodParameter(method, "weight", 100)),
+                            "loadbalance", url.getMethodParameter(method, "loadbalance", "random"),
+                            "retries", Math.max(0, own.getMethodParameter(method, "retries", 2)),
+                            "cluster", own.getParameter("cluster", "failover"))));
+        }
+        return new JSONObject(Map.of("effective", effective)).toString();
+    }
+
+    private static URL configure(Rules rules, URL url) {
+        String service = DynamicConfiguration.getRuleKey(url);
+        URL result = url;
+        for (String key : List.of(url.getApplication(), service)) {
+            String text = rules.getConfig(key + ".configurators", "dubbo", 0);
+            if (text == null) {
+                continue;
+            }
+            List<Configurator> configurators;
+            try {
+                configurators = Configurator.toConfigurators(ConfigParser.parseConfigurators(text))
+                        .orElse(List.of());
+            } catch (RuntimeException refused) {
+                continue;
+            }
+            for (Configurator configurator : configurators) {
+                result = configurator.configure(result);
+            }
+        }
+        return result;
+    }
+}

@@ -1,0 +1,145 @@
+//! Random configurators.
+
+use fastrand::Rng;
+use serde_json::{Value, json};
+
+use super::generate::{call, chance, endpoints, one};
+
+// Numbers that are none are left out: Java throws at each call.
+fn parameters(rng: &mut Rng) -> String {
+    let mut list = Vec::new();
+    for _ in 0..rng.usize(1..=3) {
+        let (key, values): (&str, &[&str]) = match rng.u32(..12) {
+            0 => ("sayHello.timeout", &["700", "0"]),
+            1 => ("get.weight", &["7", "0"]),
+            2 => ("retries", &["0", "5", "-1"]),
+            3 => ("loadbalance", &["leastactive", "roundrobin", "random"]),
+            4 => ("cluster", &["failfast", "failover"]),
+            5 => ("weight", &["0", "50", "300", "-4"]),
+            6 => ("~region", &["hz", "bj", "'*'"]),
+            7 => ("priority", &["1", "2"]),
+            8 => ("disabled", &["true", "false"]),
+            9 => ("application", &["web", "x"]),
+            _ => ("timeout", &["2000", "300", "0"]),
+        };
+        let pair = format!("{key}: {}", one(rng, values));
+        if !list.iter().any(|known: &String| known.starts_with(&format!("{key}:"))) {
+            list.push(pair);
+        }
+    }
+    format!("{{{}}}", list.join(", "))
+}
+
+fn item(rng: &mut Rng) -> String {
+    let mut text = format!("  - parameters: {}\n", parameters(rng));
+    if !chance(rng, 12) {
+        text +=
+            &format!("    side: {}\n", one(rng, &["consumer", "consumer", "consumer", "provider"]));
+    }
+    if chance(rng, 8) {
+        text += &format!("    type: {}\n", one(rng, &["general", "weight", "balancing"]));
+    }
+    if chance(rng, 8) {
+        text += &format!("    enabled: {}\n", one(rng, &["true", "false"]));
+    }
+    if chance(rng, 4) {
+        text += &format!(
+            "    addresses: ['{}']\n",
+            one(rng, &["0.0.0.0", "10.0.0.9", "10.0.0.1:20880", "0.0.0.0:20880", "10.0.0.8"])
+        );
+    }
+    if chance(rng, 4) {
+        text += &format!(
+            "    providerAddresses: ['{}', '{}']\n",
+            one(rng, &["10.0.0.1:20880", "10.0.0.2", "0.0.0.0", "0.0.0.0:20881", "0.0.0.0:*"]),
+            one(rng, &["10.0.0.3:20880", "10.0.0.4", "10.0.0.9"]),
+        );
+    }
+    if chance(rng, 6) {
+        text += &format!("    applications: [{}]\n", one(rng, &["web", "shop", "'*'", "x"]));
+    }
+    if chance(rng, 6) {
+        text += &format!("    services: [{}]\n", one(rng, &["lab.EchoService", "'*'", "x"]));
+    }
+    if chance(rng, 3) {
+        let address = |rng: &mut Rng| {
+            one(
+                rng,
+                &[
+                    "{wildcard: '10.0.*'}",
+                    "{wildcard: '*'}",
+                    "{cird: 10.0.0.0/28}",
+                    "{exact: 10.0.0.9}",
+                    "{exact: '10.0.0.1:20880'}",
+                    "{}",
+                    "{wildcard: '*:20881'}",
+                ],
+            )
+        };
+        let mut parts = Vec::new();
+        if chance(rng, 3) {
+            parts.push(format!("address: {}", address(rng)));
+        }
+        if chance(rng, 3) {
+            let found = address(rng);
+            // Java throws at an address with a port and a network.
+            parts.push(format!("providerAddress: {}", found.replace("{cird: 10.0.0.0/28}", "{}")));
+        }
+        if chance(rng, 3) {
+            let name = one(rng, &["exact: lab.EchoService", "prefix: lab", "exact: x"]);
+            parts.push(format!("service: {{oneof: [{{{name}}}]}}"));
+        }
+        if chance(rng, 3) {
+            let name = one(rng, &["exact: web", "exact: shop", "exact: stock"]);
+            parts.push(format!("app: {{oneof: [{{{name}}}]}}"));
+        }
+        if chance(rng, 4) {
+            let name = one(rng, &["side", "timeout", "application", "region", "env", "v"]);
+            let value = one(
+                rng,
+                &["exact: consumer", "exact: hz", "exact: web", "noempty: ''", "empty: ''"],
+            );
+            parts.push(format!("param: [{{key: {name}, value: {{{value}}}}}]"));
+        }
+        if !parts.is_empty() {
+            text += &format!("    match: {{{}}}\n", parts.join(", "));
+        }
+    }
+    text
+}
+
+/// Configurators of a service or an application.
+pub(crate) fn configurators(rng: &mut Rng) -> Value {
+    let mut rules = Vec::new();
+    for (about, key) in [("lab.EchoService::", "lab.EchoService"), ("web", "web")] {
+        if chance(rng, 3) {
+            continue;
+        }
+        let mut text = String::new();
+        if !chance(rng, 8) {
+            text += &format!("configVersion: {}\n", one(rng, &["v3.0", "v3.0", "v2.7"]));
+        }
+        let scope = if about == "web" { "application" } else { "service" };
+        if about == "web" || !chance(rng, 3) {
+            text += &format!("scope: {scope}\n");
+        }
+        text += &format!("key: {}\n", if chance(rng, 15) { "other" } else { key });
+        if chance(rng, 12) {
+            text += "enabled: false\n";
+        }
+        text += "configs:\n";
+        for _ in 0..rng.usize(1..=3) {
+            text += &item(rng);
+        }
+        rules.push(json!({"key": format!("{about}.configurators"), "text": text}));
+    }
+    let endpoints: Vec<String> = endpoints(rng)
+        .into_iter()
+        .map(|url| match rng.u32(..4) {
+            0 => format!("{url}&timeout=4000&weight=20"),
+            1 => format!("{url}&sayHello.timeout=100"),
+            _ => url,
+        })
+        .collect();
+    json!({"rules": rules, "endpoints": endpoints, "call": call(rng), "effective": true})
+}

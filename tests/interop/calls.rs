@@ -2,6 +2,7 @@
 //! sidecars must be what it sees without.
 
 use std::collections::BTreeMap;
+use std::thread;
 
 use harness::java::{Line, Peer};
 use harness::port;
@@ -90,6 +91,45 @@ fn from_3_2_to_3_2() {
 fn from_3_3_to_3_3_in_fastjson2() {
     let options = json!({"serialization": "fastjson2"});
     same_with_and_without(Line::Dubbo33, Line::Dubbo33, "?serialization=fastjson2", options);
+}
+
+/// Their request ids collide, their callbacks must not: they share the connections
+/// to the provider.
+#[test]
+fn two_consumers_at_once_do_not_mix() {
+    let mut provider = provider(Line::Dubbo33);
+    let app = provider.export(&unique("shared"), json!({})).expect("exported");
+    let out = port::free();
+    let _proxy = Proxy::start(&(services(&[endpoint(app)]) + &outbound(out)));
+    let mut consumers = [consumer(Line::Dubbo27), consumer(Line::Dubbo27)];
+    let direct = consumers.each_mut().map(|consumer| seen(consumer, app, "", false));
+    let through = thread::scope(|scope| {
+        consumers
+            .each_mut()
+            .map(|consumer| scope.spawn(move || seen(consumer, out, "", false)))
+            .map(|running| running.join().expect("the suite runs"))
+    });
+    for (direct, through) in direct.iter().zip(&through) {
+        assert_works(direct);
+        assert_same("at once", direct, through);
+    }
+}
+
+#[test]
+fn a_reference_can_be_async_and_wait_for_sending() {
+    let mut provider = provider(Line::Dubbo33);
+    let app = provider.export(&unique("async"), json!({})).expect("exported");
+    let out = port::free();
+    let _proxy = Proxy::start(&(services(&[endpoint(app)]) + &outbound(out)));
+    for line in [Line::Dubbo33, Line::Dubbo27] {
+        let mut consumer = consumer(line);
+        let reference = unique("async");
+        let options = json!({"url": url(out), "async": true, "sent": true});
+        consumer.refer(&reference, options).expect("made");
+        let call = json!({"how": "async-config", "method": "string", "text": "later"});
+        let seen = consumer.call(&reference, call).expect("called");
+        assert_eq!(seen.result, Ok("\"later\"".to_owned()), "{line:?}");
+    }
 }
 
 #[test]

@@ -48,6 +48,22 @@ pub trait RequestHead {
     /// can then only take a listener's default route.
     fn target(&self) -> Result<Target<'_>, DecodeError>;
 
+    /// The method that is meant: of a generic call (Dubbo's `$invoke`), the one
+    /// that its first argument names (`RpcUtils.getMethodName`); of any other,
+    /// the target's.
+    ///
+    /// # Errors
+    /// As [`RequestHead::target`].
+    fn meant_method(&self) -> Result<Cow<'_, str>, DecodeError> {
+        let method = self.target()?.method;
+        if matches!(method, "$invoke" | "$invokeAsync")
+            && let Ok(Some(Argument::Text(name))) = self.argument(0)
+        {
+            return Ok(name);
+        }
+        Ok(Cow::Borrowed(method))
+    }
+
     /// Service group; empty when none. Dubbo carries it among the attachments,
     /// so this may have to skip the arguments.
     ///

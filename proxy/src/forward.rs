@@ -118,6 +118,7 @@ pub(crate) fn request<C: FrameCodec>(
     let ended = |outcome| Ended {
         from,
         method: &route.method,
+        head: None,
         endpoint: Some(&to.peer),
         outcome,
         started,
@@ -213,6 +214,7 @@ pub(crate) fn answer<C: FrameCodec>(
         Ended {
             from: &call.from,
             method: &call.method,
+            head: None,
             endpoint: Some(&upstream.peer),
             outcome: if gone { Outcome::Cancelled } else { C::outcome(frame.bytes()) },
             started: call.started,
@@ -247,6 +249,7 @@ pub(crate) fn fail<C: FrameCodec>(
         Ended {
             from: &call.from,
             method: &call.method,
+            head: None,
             endpoint: Some(&upstream.peer),
             outcome: if gone { Outcome::Cancelled } else { Outcome::Fault(fault.reason) },
             started: call.started,
@@ -316,6 +319,7 @@ pub(crate) fn observe_unsent<C: FrameCodec>(
     let ended = Ended {
         from,
         method: &method,
+        head: Some(head),
         endpoint: None,
         outcome,
         started,

@@ -177,7 +177,7 @@ mod tests {
         let (health, now) = (Health::default(), Instant::now());
         for comes_back in
             [(|health, _| health.connected(ONE)) as fn(&Health, Instant), |health, now| {
-                drop(health.failed(ONE, now))
+                let _ = health.failed(ONE, now);
             }]
         {
             health.going_away(ONE);

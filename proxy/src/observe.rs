@@ -4,17 +4,20 @@
 use std::net::SocketAddr;
 use std::time::{Instant, SystemTime};
 
-use codec::{FrameCodec, Outcome};
+use codec::{FrameCodec, Outcome, RequestHead};
 
 use crate::access_log::Entry;
 use crate::framed::Link;
 use crate::methods::Method;
+use crate::route;
 use crate::worker::Worker;
 
 /// A call that ended.
 pub(crate) struct Ended<'a, C: FrameCodec> {
     pub(crate) from: &'a Link<C>,
     pub(crate) method: &'a Method,
+    /// The request, where it is counted under another name than its own.
+    pub(crate) head: Option<&'a dyn RequestHead>,
     pub(crate) endpoint: Option<&'a str>,
     pub(crate) outcome: Outcome,
     pub(crate) started: Instant,
@@ -31,14 +34,19 @@ pub(crate) fn observe<C: FrameCodec>(worker: &Worker, ended: Ended<'_, C>) {
         worker.metrics.fault(reason);
     }
     let Some(log) = &worker.access_log else { return };
+    let names = ended.head.and_then(|head| route::names(head).ok());
+    let (service, method) = match &names {
+        Some((service, method)) => (*service, &**method),
+        None => (&*ended.method.service, &*ended.method.name),
+    };
     let nobody = SocketAddr::from(([0, 0, 0, 0], 0));
     log.borrow_mut().write(&Entry {
         time: SystemTime::now(),
         listener: &ended.method.listener_name,
         caller: ended.from.address.unwrap_or(nobody),
         protocol: C::NAME,
-        service: &ended.method.service,
-        method: &ended.method.name,
+        service,
+        method,
         endpoint: ended.endpoint,
         outcome: ended.outcome,
         duration_us: took_us,

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use registry::Registry;
+use registry::key::with_address;
 use registry::presence::{self, Presence, PresenceHandle};
 
 use crate::config::{Direction, Listener, Registration};
@@ -28,9 +29,14 @@ pub(crate) fn announce(
         else {
             continue;
         };
-        let urls = urls.iter().map(|url| at(url, advertise)).collect();
-        let presence = Presence { app: app.clone(), urls, interval: PROBE };
-        let handle = presence::start(registry, presence)
+        let handle = urls
+            .iter()
+            .map(|url| with_address(url, advertise))
+            .collect::<Result<_, _>>()
+            .and_then(|urls| {
+                let presence = Presence { app: app.clone(), urls, interval: PROBE };
+                presence::start(registry, presence)
+            })
             .map_err(|source| RunError::Register { name: listener.name.clone(), source })?;
         handles.push(handle);
     }
@@ -47,28 +53,5 @@ pub(crate) async fn withdraw(handles: Vec<PresenceHandle>) {
     };
     if tokio::time::timeout(FORGET, all).await.is_err() {
         tracing::warn!("the store did not take the registrations back; their leases will end them");
-    }
-}
-
-/// `url` with another host and port.
-fn at(url: &str, address: &str) -> String {
-    let start = url.find("://").map_or(0, |scheme| scheme + 3);
-    let end = url[start..].find(['/', '?']).map_or(url.len(), |length| start + length);
-    format!("{}{address}{}", &url[..start], &url[end..])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::at;
-
-    #[test]
-    fn only_host_and_port_are_replaced() {
-        for (url, expected) in [
-            ("dubbo://10.0.0.1:20880/a.B?version=1", "dubbo://10.9.9.9:30000/a.B?version=1"),
-            ("dubbo://localhost/a.B", "dubbo://10.9.9.9:30000/a.B"),
-            ("dubbo://0.0.0.0:1?x=http://h:2/", "dubbo://10.9.9.9:30000?x=http://h:2/"),
-        ] {
-            assert_eq!(at(url, "10.9.9.9:30000"), expected);
-        }
     }
 }

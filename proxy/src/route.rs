@@ -1,11 +1,12 @@
 //! Steps 1 to 3 of a call, the same for every protocol: may it come in, which
 //! service is it for, which endpoint takes it.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use codec::{Fault, Outcome, Reason, RequestHead};
+use codec::{DecodeError, Fault, Outcome, Reason, RequestHead};
 use governance::{Caller, EndpointId, Service};
 use smallvec::SmallVec;
 
@@ -137,6 +138,7 @@ fn generation(ask: &Ask<'_>, current: u64) -> u64 {
 /// Finds who is called, with a table of the current snapshot.
 fn method(worker: &Worker, ask: &Ask<'_>) -> Result<Rc<Method>, Refusal> {
     let (service, name) = target(ask)?;
+    let name = &*name;
     let known = worker.methods.borrow().get(ask.listener.index, service, name);
     let current = generation(ask, worker.snapshot().0);
     if let Some(method) = &known
@@ -165,11 +167,10 @@ pub(crate) fn unrouted_method(
     listener: &ListenerContext,
     head: &dyn RequestHead,
 ) -> Rc<Method> {
-    let (service, name) = match head.target() {
-        Ok(target) => (target.service, target.method),
-        Err(_) => (UNREADABLE, UNREADABLE),
-    };
-    counted(worker, protocol, listener, service, name)
+    match names(head) {
+        Ok((service, name)) => counted(worker, protocol, listener, service, &name),
+        Err(_) => counted(worker, protocol, listener, UNREADABLE, UNREADABLE),
+    }
 }
 
 /// What a call that was sent nowhere is counted as. A made-up name must not
@@ -181,11 +182,11 @@ pub(crate) fn refused_method(
     head: &dyn RequestHead,
     outcome: Outcome,
 ) -> Rc<Method> {
-    match (head.target(), outcome) {
+    match (names(head), outcome) {
         (Ok(_), Outcome::Fault(Reason::UnknownService) | Outcome::Cancelled) => {
             counted(worker, protocol, listener, UNKNOWN, UNKNOWN)
         }
-        (Ok(target), _) => counted(worker, protocol, listener, target.service, target.method),
+        (Ok((service, name)), _) => counted(worker, protocol, listener, service, &name),
         (Err(_), _) => counted(worker, protocol, listener, UNREADABLE, UNREADABLE),
     }
 }
@@ -208,15 +209,20 @@ fn counted(
     method
 }
 
+/// The service and method that a call means.
+pub(crate) fn names(head: &dyn RequestHead) -> Result<(&str, Cow<'_, str>), DecodeError> {
+    Ok((head.target()?.service, head.meant_method()?))
+}
+
 /// The service and method that a call names, or where it goes without a name.
-fn target<'a>(ask: &'a Ask<'_>) -> Result<(&'a str, &'a str), Fault> {
-    let error = match ask.head.target() {
-        Ok(target) => return Ok((target.service, target.method)),
+fn target<'a>(ask: &'a Ask<'_>) -> Result<(&'a str, Cow<'a, str>), Fault> {
+    let error = match names(ask.head) {
+        Ok(names) => return Ok(names),
         Err(error) => error,
     };
     match &ask.listener.destination {
-        Destination::App(table) => Ok((table.name(), UNREADABLE)),
-        Destination::Mesh { default_service: Some(service) } => Ok((service, UNREADABLE)),
+        Destination::App(table) => Ok((table.name(), UNREADABLE.into())),
+        Destination::Mesh { default_service: Some(service) } => Ok((service, UNREADABLE.into())),
         Destination::Mesh { default_service: None } => Err(Fault::new(
             Reason::Unreadable,
             format!("this call names no service that can be read: {error}"),

@@ -178,6 +178,10 @@ async fn serve(
     };
     let mut ids = EndpointIds::new();
     let apps = apps(&config, &mut ids)?;
+    for listener in &config.listeners {
+        let (name, bind) = (listener.name.clone(), listener.bind);
+        is_free(bind).map_err(|source| RunError::Bind { name, bind, source })?;
+    }
     let first = bind_all(&config.listeners, |listener| listener.bind)?;
     let bound =
         first.iter().map(std::net::TcpListener::local_addr).collect::<io::Result<Vec<_>>>()?;
@@ -361,4 +365,13 @@ fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// Whether another process has the address. Sockets that share a port would let
+/// two proxies take half of the calls each, without a word.
+fn is_free(address: SocketAddr) -> io::Result<()> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(1)
 }

@@ -18,6 +18,7 @@ mod peers;
 mod read_only;
 mod serializations;
 mod splits;
+mod start;
 mod storm;
 mod upstream_loss;
 mod wire;

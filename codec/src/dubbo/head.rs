@@ -112,19 +112,6 @@ impl<'a> RequestHead<'a> {
             && lead.parameter_types == GENERIC_PARAMETER_TYPES)
     }
 
-    /// The method a generic call means; otherwise the call's own.
-    ///
-    /// # Errors
-    /// When the body is opaque, or malformed up to the first argument.
-    pub fn meant_method(&self) -> Result<Cow<'_, str>, DecodeError> {
-        if self.is_generic()?
-            && let Some(Argument::Text(method)) = self.argument(0)?
-        {
-            return Ok(method);
-        }
-        Ok(Cow::Borrowed(&self.lead()?.method))
-    }
-
     /// All arguments, built. References among them are numbered over the body.
     ///
     /// # Errors

@@ -56,12 +56,7 @@ impl<'a> CallView<'a> {
     /// The method that is called: of a generic call, the one that its first
     /// argument names (`RpcUtils.getMethodName`).
     pub(crate) fn method_of(head: &'a dyn RequestHead, method: &'a str) -> Cow<'a, str> {
-        if matches!(method, "$invoke" | "$invokeAsync")
-            && let Ok(Some(Argument::Text(name))) = head.argument(0)
-        {
-            return name;
-        }
-        Cow::Borrowed(method)
+        head.meant_method().unwrap_or(Cow::Borrowed(method))
     }
 
     /// Whether an expression applies to this call.

@@ -90,8 +90,13 @@ impl Service {
         rules: &RuleSet,
         options: &Options,
     ) -> Service {
-        let mut pairs: Vec<(&str, &str)> =
-            endpoints.iter().map(|e| (e.group.as_str(), e.version.as_str())).collect();
+        let mut pairs: Vec<(&str, &str)> = Vec::new();
+        for endpoint in endpoints.iter() {
+            let pair = (endpoint.group.as_str(), endpoint.version.as_str());
+            if pairs.last() != Some(&pair) {
+                pairs.push(pair);
+            }
+        }
         let prefix = format!("{name}:");
         pairs.extend(rules.service_pairs(&prefix));
         pairs.sort_unstable();

@@ -202,11 +202,14 @@ impl Column {
         let mut values: std::collections::BTreeMap<Box<str>, EndpointSet> = Default::default();
         for (index, endpoint) in endpoints.iter().enumerate() {
             with_value(endpoint, &clause.source, |value| {
-                if let Some(value) = value {
-                    values
-                        .entry(value.into())
-                        .or_insert_with(|| EndpointSet::empty(endpoints.len()))
-                        .insert(index);
+                let Some(value) = value else { return };
+                match values.get_mut(value) {
+                    Some(who) => who.insert(index),
+                    None => {
+                        let mut who = EndpointSet::empty(endpoints.len());
+                        who.insert(index);
+                        values.insert(value.into(), who);
+                    }
                 }
             });
         }

@@ -42,19 +42,21 @@ impl Tags {
     /// (`dubbo.force.tag`) that nobody provides then has no effect. Java asks.
     pub(super) fn compile(rule: Option<&TagRule>, site: &Site<'_>, compat: Compat) -> Option<Tags> {
         let length = site.endpoints.len();
-        let tag_of = |index: usize| {
-            let endpoint = site.endpoints.get(index)?;
-            endpoint.parameters.get(TAG).filter(|tag| !tag.is_empty())
-        };
         let mut fixed: BTreeMap<Box<str>, EndpointSet> = BTreeMap::new();
-        for (index, tag) in (0..length).filter_map(|index| Some((index, tag_of(index)?))) {
-            fixed.entry(tag.into()).or_insert_with(|| EndpointSet::empty(length)).insert(index);
+        let mut untagged = EndpointSet::empty(length);
+        for (index, endpoint) in site.endpoints.iter().enumerate() {
+            match endpoint.parameters.get(TAG).filter(|tag| !tag.is_empty()) {
+                None => untagged.insert(index),
+                Some(tag) => fixed
+                    .entry(tag.into())
+                    .or_insert_with(|| EndpointSet::empty(length))
+                    .insert(index),
+            }
         }
         let dynamic = rule.filter(|rule| rule.enabled).map(|rule| Dynamic::compile(rule, site));
         if dynamic.is_none() && fixed.is_empty() && compat == Compat::Documented {
             return None;
         }
-        let untagged = EndpointSet::of(length, |index| tag_of(index).is_none());
         Some(Tags { untagged, fixed, rule: dynamic })
     }
 

@@ -34,9 +34,21 @@ pub(crate) fn call_back<C: FrameCodec>(
             "a provider called back, but the caller it means is gone or gave it no callback",
             "pass the callback as an argument that the provider's method declares as one",
         );
-        worker.metrics.fault(fault.reason);
-        return engine.reply(provider, (!one_way).then_some(origin), &fault);
+        return refuse(engine, provider, (!one_way).then_some(origin), &fault);
     };
+    let limits = &worker.limits;
+    let overloaded = |why| {
+        let fault = Fault::new(
+            Reason::Overloaded,
+            format!("{} does not keep up: {why}; the call was not sent", caller.peer),
+            "see why it does not, or raise `limits` in the proxy's configuration",
+        );
+        refuse(engine, provider, (!one_way).then_some(origin), &fault);
+    };
+    let waiting = caller.waiting();
+    if waiting > 0 && waiting + frame.bytes().len() > limits.buffer {
+        return overloaded(format!("{waiting} bytes wait to be written"));
+    }
     let head = C::head(frame.bytes());
     let method = route::unrouted_method(worker, C::NAME, listener, &head);
     let deadline = now + head.timeout().unwrap_or(APP_TIMEOUT);
@@ -52,9 +64,9 @@ pub(crate) fn call_back<C: FrameCodec>(
             started: now,
             request_bytes: frame.bytes().len() as u32,
         };
-        let limit = worker.limits.pending;
-        let Ok(id) = caller.pending.borrow_mut().insert::<C>(call, deadline, limit) else {
-            return; // the provider's own deadline answers for a caller this far behind
+        let inserted = caller.pending.borrow_mut().insert::<C>(call, deadline, limits.pending);
+        let Ok(id) = inserted else {
+            return overloaded(format!("{} calls wait for its answers", limits.pending));
         };
         provider.unanswered.set(provider.unanswered.get() + 1);
         worker.metrics.call_started();
@@ -62,4 +74,17 @@ pub(crate) fn call_back<C: FrameCodec>(
         id
     };
     engine.send(caller, frame, id);
+}
+
+fn refuse<C: FrameCodec>(
+    engine: &Rc<Engine<C>>,
+    provider: &Rc<Link<C>>,
+    answerable: Option<C::Origin>,
+    fault: &Fault,
+) {
+    engine.worker.metrics.fault(fault.reason);
+    // What a provider does not read must not become our memory.
+    if provider.waiting() <= engine.worker.limits.buffer {
+        engine.reply(provider, answerable, fault);
+    }
 }

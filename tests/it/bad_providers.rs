@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::counters::{CALLERS, IN_FLIGHT, LATE_ANSWERS, UPSTREAMS, value, wait_for};
+use crate::counters::{CALLERS, IN_FLIGHT, LATE_ANSWERS, UPSTREAMS, received, value, wait_for};
 use crate::peers::{assert_exception, assert_status};
 use crate::wire::*;
 
@@ -135,4 +135,25 @@ fn a_provider_that_hangs_up_on_everybody_is_given_up() {
     assert!(accepted <= 3, "{accepted} connections for one call");
     assert!(answer.text().contains("Spanwire ["), "{}", answer.text());
     assert_eq!(value(&proxy, IN_FLIGHT), 0);
+}
+
+#[test]
+fn a_provider_that_pings_and_never_reads_fills_no_memory() {
+    let provider = Provider::new();
+    let mut config = outbound(&[provider.address()]);
+    config.limits.buffer = 100_000;
+    let (proxy, mut caller) = start(config);
+    caller.send(&Request::new(1).bytes());
+    let mut upstream = provider.accept();
+    let call = upstream.expect();
+    let pings = Frame { flags: PING, status: 0, id: 1, body: b"N".to_vec() }.bytes().repeat(10_000);
+    // 34 MB, more than all the buffers of the system between the two.
+    let sent = 200 * pings.len() as i64;
+    (0..200).for_each(|_| upstream.send(&pings));
+    wait_for(&proxy, &received("upstream"), sent);
+    let answered = value(&proxy, r#"spanwire_heartbeats_answered_total{side="upstream"}"#);
+    assert!((1000..1_900_000).contains(&answered), "{answered} of 2,000,000");
+    // It is slow, not gone.
+    upstream.send(&call.answer(&string("pong")).bytes());
+    assert!(caller.expect().text().contains("pong"));
 }

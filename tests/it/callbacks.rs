@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proxy::server::Proxy;
 
-use crate::counters::{IN_FLIGHT, UPSTREAMS, value, wait_for};
+use crate::counters::{IN_FLIGHT, UPSTREAMS, faults, value, wait_for};
 use crate::peers::{Unanswering, assert_status};
 use crate::wire::*;
 
@@ -233,4 +233,30 @@ fn come_and_go(proxy: &Proxy, provider: &Provider) {
     other.expect();
     drop(other);
     assert!(private.is_closed());
+}
+
+#[test]
+fn a_caller_that_reads_no_callbacks_fills_no_memory() {
+    let provider = Provider::new();
+    let mut config = outbound(&[provider.address()]);
+    config.limits.buffer = 1 << 20;
+    let (proxy, mut caller) = start(config);
+    caller.send(&subscribe(1).bytes());
+    let mut private = provider.accept();
+    private.expect();
+    // An unread tail after the attachments.
+    let mut large = notice(2, "");
+    large.body.resize(60_000, b'x');
+    let two_way = large.bytes();
+    let one_way = Frame { flags: ONE_WAY, ..large }.bytes();
+    let mut sent = 0;
+    while value(&proxy, &faults("overloaded")) < 10 {
+        assert!(sent < 2000, "120 MB went somewhere");
+        private.send(if sent % 2 == 0 { &two_way } else { &one_way });
+        sent += 1;
+    }
+    let says = ["does not keep up", "bytes wait to be written", "was not sent"];
+    assert_status(&private.expect(), 2, 100, "overloaded", &says);
+    // Whoever begins to read gets what was taken.
+    assert_eq!(caller.expect().body.len(), 60_000);
 }

@@ -146,7 +146,8 @@ fn handle<C: FrameCodec>(
         Kind::Request { one_way } => called(engine, link, frame, one_way, now),
         Kind::Response => forward::answer(engine, link, meta.id, frame, now),
         Kind::Ping { two_way } => {
-            if two_way {
+            // One that reads nothing must not fill the memory with answers.
+            if two_way && link.waiting() <= engine.worker.limits.buffer {
                 link.append(&engine.buffers, |out| C::pong(frame.bytes(), out));
                 engine.worker.metrics.heartbeat_answered(link.side());
                 engine.flush_soon(link);

@@ -21,6 +21,9 @@ pub enum Reason {
     Denied,
     /// No connection to any endpoint could be made; the call was never sent.
     Unreachable,
+    /// The application behind this proxy takes no connection; the call was never
+    /// sent. Another instance of it may.
+    AppUnreachable,
     /// The connection broke after the call was sent; whether the provider acted
     /// on it is unknown.
     ConnectionLost,
@@ -40,11 +43,12 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, for metrics that must exist before they happen.
-    pub const ALL: [Reason; 11] = [
+    pub const ALL: [Reason; 12] = [
         Reason::UnknownService,
         Reason::NoEndpoint,
         Reason::Denied,
         Reason::Unreachable,
+        Reason::AppUnreachable,
         Reason::ConnectionLost,
         Reason::Timeout,
         Reason::Overloaded,
@@ -61,6 +65,7 @@ impl Reason {
             Reason::NoEndpoint => "no_endpoint",
             Reason::Denied => "denied",
             Reason::Unreachable => "unreachable",
+            Reason::AppUnreachable => "app_unreachable",
             Reason::ConnectionLost => "connection_lost",
             Reason::Timeout => "timeout",
             Reason::Overloaded => "overloaded",
@@ -71,14 +76,16 @@ impl Reason {
         }
     }
 
-    /// Whether the same call, sent again through the same proxy at once, could
-    /// fare better. Decides the form of the answer: a caller's own failover
+    /// Whether the same call, sent again at once, could fare better: through the
+    /// same proxy, or, where this is a provider's proxy, through another's. Decides the form of the answer: a caller's own failover
     /// must not repeat a call that cannot succeed.
     pub fn may_pass_on_retry(self) -> bool {
         match self {
-            Reason::ConnectionLost | Reason::Timeout | Reason::Overloaded | Reason::Draining => {
-                true
-            }
+            Reason::AppUnreachable
+            | Reason::ConnectionLost
+            | Reason::Timeout
+            | Reason::Overloaded
+            | Reason::Draining => true,
             Reason::UnknownService
             | Reason::NoEndpoint
             | Reason::Denied

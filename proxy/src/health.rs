@@ -84,6 +84,11 @@ impl Health {
         });
     }
 
+    /// Whether the last attempt to connect failed.
+    pub(crate) fn is_failing(&self, id: EndpointId) -> bool {
+        self.with(id, |health| health.failures > 0)
+    }
+
     /// A connection could not be made, or broke. Returns how long the endpoint
     /// is left alone: twice as long each time, half of it at random, so that
     /// proxies do not come back all at once.

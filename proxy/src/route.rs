@@ -82,7 +82,7 @@ pub(crate) struct Ask<'a> {
 /// Finds the service and picks an endpoint.
 pub(crate) fn choose(worker: &Worker, ask: Ask<'_>) -> Result<Route, Refusal> {
     if ask.tried.len() >= ATTEMPTS {
-        return Err(unreachable(ask.tried.len()).into());
+        return Err(unreachable(ask.listener, ask.tried.len()).into());
     }
     let method = method(worker, &ask)?;
     let snapshot = worker.snapshot();
@@ -112,7 +112,7 @@ pub(crate) fn choose(worker: &Worker, ask: Ask<'_>) -> Result<Route, Refusal> {
         None => return Err(Refusal::Unlisted),
     };
     if decision.repeats {
-        return Err(unreachable(ask.tried.len()).into());
+        return Err(unreachable(ask.listener, ask.tried.len()).into());
     }
     let default = match ask.listener.destination {
         Destination::App(_) => APP_TIMEOUT,
@@ -268,12 +268,26 @@ pub(crate) fn unknown(service: &str, store_trouble: Option<&str>) -> Fault {
     }
 }
 
-fn unreachable(tried: usize) -> Fault {
-    Fault::new(
-        Reason::Unreachable,
-        format!(
-            "no connection could be made to any of {tried} endpoint(s) tried; the call was not sent"
-        ),
-        "check that the providers are up and that their registered addresses can be reached from here",
+fn unreachable(listener: &ListenerContext, tried: usize) -> Fault {
+    unconnected(
+        listener,
+        format!("no connection could be made to any of {tried} endpoint(s) tried"),
     )
+}
+
+/// The fault of a call for which no connection came about.
+pub(crate) fn unconnected(listener: &ListenerContext, what: String) -> Fault {
+    let detail = format!("{what}; the call was not sent");
+    match listener.destination {
+        Destination::App(_) => Fault::new(
+            Reason::AppUnreachable,
+            detail,
+            "check that the application behind this proxy is up and listens where `app` says",
+        ),
+        Destination::Mesh { .. } => Fault::new(
+            Reason::Unreachable,
+            detail,
+            "check that the providers are up and that their registered addresses can be reached from here",
+        ),
+    }
 }

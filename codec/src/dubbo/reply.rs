@@ -33,7 +33,7 @@ pub enum Form {
 pub fn form(reason: Reason) -> Form {
     match reason {
         // CHANNEL_INACTIVE: NETWORK_EXCEPTION in Java.
-        Reason::ConnectionLost => Form::Status(35),
+        Reason::ConnectionLost | Reason::AppUnreachable => Form::Status(35),
         // SERVER_TIMEOUT: TIMEOUT_EXCEPTION.
         Reason::Timeout => Form::Status(31),
         // SERVER_THREADPOOL_EXHAUSTED_ERROR: NETWORK_EXCEPTION.

@@ -8,6 +8,7 @@ use codec::{Fault, FrameCodec, Reason};
 use super::engine::Engine;
 use super::link::{Link, State};
 use crate::forward;
+use crate::route::unconnected;
 
 /// Deadlines closer together than this are handled together.
 const GRAIN: Duration = Duration::from_millis(2);
@@ -40,7 +41,7 @@ fn sweep<C: FrameCodec>(engine: &Rc<Engine<C>>) {
             link.pending.borrow_mut().take_expired(now, |call| expired.push(call));
             for call in expired {
                 let waited = now.saturating_duration_since(call.started);
-                let fault = timed_out(&link, waited);
+                let fault = timed_out(&link, &call.from, waited);
                 forward::fail(engine, &link, call, &fault, now);
             }
         }
@@ -54,14 +55,12 @@ fn sweep<C: FrameCodec>(engine: &Rc<Engine<C>>) {
     }
 }
 
-fn timed_out<C: FrameCodec>(link: &Link<C>, waited: Duration) -> Fault {
+fn timed_out<C: FrameCodec>(link: &Link<C>, from: &Link<C>, waited: Duration) -> Fault {
     let waited = waited.as_millis();
-    if link.state.get() == State::Connecting {
-        return Fault::new(
-            Reason::Unreachable,
-            format!("no connection to {} within {waited} ms; the call was not sent", link.peer),
-            "check that the provider is up and that its registered address can be reached from here",
-        );
+    if link.state.get() == State::Connecting
+        && let Some(listener) = from.listener()
+    {
+        return unconnected(listener, format!("no connection to {} within {waited} ms", link.peer));
     }
     Fault::new(
         Reason::Timeout,

@@ -115,8 +115,13 @@ impl<C: FrameCodec> Engine<C> {
             Ok(_) => return self.lost(&link, None),
             Err(error) => {
                 let now = Instant::now();
-                let wait_ms = self.worker.health.failed(endpoint, now).as_millis() as u64;
-                tracing::warn!(endpoint = link.peer, %error, wait_ms, "connection failed");
+                // Said once: where there is no other endpoint every call tries again.
+                if self.worker.health.is_failing(endpoint) {
+                    tracing::debug!(endpoint = link.peer, %error, "connection failed again");
+                } else {
+                    tracing::warn!(endpoint = link.peer, %error, "connection failed");
+                }
+                self.worker.health.failed(endpoint, now);
                 self.worker.metrics.connect_failed();
                 return self.lost(&link, Some(endpoint));
             }

@@ -16,11 +16,15 @@ pub(crate) struct ListenerContext {
     pub(crate) destination: Destination,
     /// Open connections.
     pub(crate) connections: Cell<usize>,
+    /// Whether the application behind it is connected, and did not ask for no more
+    /// calls since.
+    pub(crate) app_is_up: Cell<bool>,
 }
 
 impl ListenerContext {
     pub(crate) fn new(index: u32, name: String, destination: Destination) -> Self {
-        ListenerContext { index, name, destination, connections: Cell::new(0) }
+        let (connections, app_is_up) = (Cell::new(0), Cell::new(false));
+        ListenerContext { index, name, destination, connections, app_is_up }
     }
 }
 

@@ -123,6 +123,7 @@ impl<C: FrameCodec> Engine<C> {
                 }
                 self.worker.health.failed(endpoint, now);
                 self.worker.metrics.connect_failed();
+                self.app_leaves(endpoint);
                 return self.lost(&link, Some(endpoint));
             }
         };
@@ -132,6 +133,7 @@ impl<C: FrameCodec> Engine<C> {
         self.drop_expired(&link);
         self.flush_soon(&link);
         self.worker.health.connected(endpoint);
+        self.app_answers(endpoint);
         self.worker.metrics.connection_opened(Side::Upstream);
         tracing::info!(endpoint = link.peer, "connected");
 

@@ -162,6 +162,7 @@ fn handle<C: FrameCodec>(
                 tracing::info!(endpoint = link.peer, "asks for no more calls; taken out");
                 link.state.set(State::GoingAway);
                 engine.worker.health.going_away(endpoint);
+                engine.app_leaves(endpoint);
             }
         }
     }

@@ -6,7 +6,7 @@ use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use codec::{Fault, FrameCodec};
 use tokio::sync::Notify;
@@ -16,12 +16,9 @@ use super::link::{Link, Role, State};
 use super::output::OWN_FROM;
 use crate::forward::Frame;
 use crate::listener::ListenerContext;
-use crate::metrics::Side;
 use crate::parked::{Parked, Parking};
 use crate::worker::Worker;
 
-/// A caller that sent nothing for this long has taken notice of a go-away.
-const QUIET: Duration = Duration::from_millis(300);
 /// Bits of a one-way call's id that count the endpoints tried for it.
 const TRIED_BITS: u32 = 8;
 /// Bytes read from a socket at once.
@@ -39,7 +36,7 @@ pub(crate) struct Engine<C: FrameCodec> {
     /// A deadline earlier than the clock was set to.
     pub(super) earlier: Notify,
     pub(super) next_expiry: Cell<Option<Instant>>,
-    listeners: Vec<Rc<ListenerContext>>,
+    pub(super) listeners: Vec<Rc<ListenerContext>>,
     next_number: Cell<u64>,
     pub(crate) parking: Parking<C>,
     dirty: RefCell<Vec<Rc<Link<C>>>>,
@@ -226,9 +223,7 @@ impl<C: FrameCodec> Engine<C> {
     /// Tells every caller to send no more calls.
     pub(crate) fn go_away(&self) {
         for link in self.callers() {
-            link.append(&self.buffers, |out| C::go_away(self.number(), out));
-            self.worker.metrics.go_away_sent(Side::Downstream);
-            self.flush_soon(&link);
+            self.send_go_away(&link);
         }
     }
 
@@ -236,15 +231,14 @@ impl<C: FrameCodec> Engine<C> {
     /// nothing came lately; returns how many there are still.
     pub(crate) fn close_quiet_callers(&self, now: Instant) -> usize {
         for link in self.callers() {
-            let quiet = now.saturating_duration_since(link.last_read.get()) >= QUIET;
-            if quiet && link.unanswered.get() == 0 && link.waiting() == 0 {
+            if link.is_quiet(now) {
                 link.end();
             }
         }
         self.callers().len()
     }
 
-    fn callers(&self) -> Vec<Rc<Link<C>>> {
+    pub(super) fn callers(&self) -> Vec<Rc<Link<C>>> {
         let links = self.links.borrow();
         links.values().filter(|link| link.listener().is_some()).cloned().collect()
     }

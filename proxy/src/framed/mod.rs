@@ -7,6 +7,7 @@
 //! * [`input`], [`output`], [`buffers`]: frames in, frames out, and their memory.
 //! * [`pending`], [`call`]: calls that wait for an answer.
 //! * [`connect`]: connections to endpoints; [`clock`]: deadlines and heartbeats.
+//! * [`leaving`]: the application behind an inbound listener stops.
 //!
 //! Not here: what happens to a call (see [`crate::forward`]) and what the bytes
 //! mean (see the `codec` crate).
@@ -20,6 +21,7 @@ mod engine;
 mod input;
 #[cfg(test)]
 mod input_tests;
+mod leaving;
 mod link;
 #[cfg(test)]
 mod narrow;

@@ -251,6 +251,36 @@ fn instances_of_an_application_are_found_by_its_mapping() {
     assert!(!keys(&store).contains("/providers/"), "it is registered by interface too");
 }
 
+/// A provider behind its sidecar, stopped as operators do it: those who call learn
+/// of it before their calls could fail.
+#[test]
+fn a_provider_stopped_gracefully_behind_its_sidecar_loses_no_call() {
+    let etcd = wait(Etcd::start());
+    let store = etcd.url();
+    let out = port::free();
+    let _proxy = from_store(&store, out);
+    let mut consumer = consumer(Line::Dubbo33);
+    let reference = refer(&mut consumer, out);
+    let mut stays = start(Line::Dubbo27, Role::Provider);
+    stays.export("stays", registered(&store)).expect("exported");
+    for line in [Line::Dubbo33, Line::Dubbo27] {
+        let mut goes = start(line, Role::Provider);
+        let app = goes.export("goes", json!({})).expect("exported");
+        let inward = port::free();
+        let _sidecar = Proxy::start(&registering(&store, inward, app));
+        answered_by(&mut consumer, &reference, &["goes", "stays"]);
+
+        let load = json!({"cmd": "load-start", "ref": reference, "threads": 8, "millis": 30});
+        consumer.ask(&load).expect("the load runs");
+        thread::sleep(Duration::from_secs(1));
+        goes.stop().expect("it is stopping");
+        assert!(goes.is_gone(Duration::from_secs(30)), "{line:?} does not end");
+        answered_by(&mut consumer, &reference, &["stays"]);
+        let seen = consumer.ask(&json!({"cmd": "load-stop"})).expect("the load ends");
+        assert_eq!(seen["failed"], 0, "{line:?}: {seen}");
+    }
+}
+
 /// An inbound sidecar that registers its application.
 fn registering(store: &str, inward: u16, app: u16) -> String {
     let register = format!(

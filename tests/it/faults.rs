@@ -139,6 +139,22 @@ fn a_call_whose_time_is_up_while_it_waits_for_a_connection_was_not_sent() {
 }
 
 #[test]
+fn what_a_caller_was_told_was_not_sent_is_not_sent_later() {
+    let silent = Unanswering::new();
+    let (_proxy, mut caller) = start(outbound(&[silent.address()]));
+    let hurried = vec![("timeout", "60")];
+    caller.send(&Request { attachments: hurried, ..Request::new(1) }.bytes());
+    caller.send(&Request { argument: "patient", ..Request::new(2) }.bytes());
+    assert_exception(&caller.expect(), 1, NETWORK, "unreachable", &["was not sent"]);
+    let mut upstream = silent.answer().accept();
+    let call = upstream.expect();
+    assert!(call.text().contains("patient"), "{}", call.text());
+    upstream.send(&call.answer(&string("pong")).bytes());
+    assert_eq!(caller.expect().id, 2);
+    assert!(upstream.is_quiet(Duration::from_millis(10)));
+}
+
+#[test]
 fn a_call_to_a_dead_application_is_answered_by_the_inbound_side() {
     let app = Refusing::new();
     let (_proxy, mut caller) = start(inbound(app.address()));

@@ -130,7 +130,8 @@ impl<'a> CallView<'a> {
         }
     }
 
-    fn plain_parameter(&self, key: &str) -> Option<&'a str> {
+    /// A parameter of the caller's URL, without the parts of its address.
+    pub(crate) fn plain_parameter(&self, key: &str) -> Option<&'a str> {
         if let Some(label) = self.caller.labels.get(key) {
             return Some(label);
         }

@@ -12,7 +12,7 @@ use crate::rules::{Compat, Kind, RuleSet};
 use crate::set::EndpointSet;
 
 use super::call::CallView;
-use super::{Action, Emptied, Narrowing, Step, Trace, condition, tag};
+use super::{Action, Emptied, Narrowing, Step, Trace, condition, mesh, tag};
 
 /// What rules are compiled for.
 pub(crate) struct Site<'a> {
@@ -26,11 +26,12 @@ pub(crate) struct Site<'a> {
     pub(crate) callers: Option<&'a [String]>,
 }
 
-/// The steps, in the order of Dubbo's router chain (`@Activate(order)`): tags
-/// (100), the service's own conditions (140), those of the application that provides it
+/// The steps, in the order of Dubbo's router chain (`@Activate(order)`): mesh
+/// rules (-50), tags (100), the service's own conditions (140), those of the application that provides it
 /// (145), those of the application that calls (150).
 #[derive(Debug, Default)]
 pub(crate) struct Chain {
+    mesh: Option<Step>,
     tags: Option<Step>,
     service: Vec<Step>,
     provider: Vec<Step>,
@@ -48,7 +49,11 @@ impl Chain {
             .iter()
             .find_map(|index| site.endpoints.get(index))
             .and_then(Endpoint::application);
-        let mut chain = Chain { tags: tag_step(site, provider, rules), ..Chain::default() };
+        let mut chain = Chain {
+            mesh: mesh_step(site, rules),
+            tags: tag_step(site, provider, rules),
+            ..Chain::default()
+        };
         let key = format!("{}:{}:{}", site.service, site.version, site.group);
         if let Some(rule) = rules.conditions.get(&key) {
             add_conditions(&mut chain.service, &key, rule, site.endpoints, compat);
@@ -100,7 +105,8 @@ impl Chain {
                 == caller.first().map(|step| &step.rule);
             if same { &[] } else { self.provider.as_slice() }
         };
-        for steps in [self.tags.as_slice(), &self.service, provider, twice, caller] {
+        let (mesh, tags) = (self.mesh.as_slice(), self.tags.as_slice());
+        for steps in [mesh, tags, &self.service, provider, twice, caller] {
             for step in steps {
                 let verdict = step.run(call, sets, dice, trace);
                 if sets.candidates.is_empty() {
@@ -110,6 +116,20 @@ impl Chain {
         }
         None
     }
+}
+
+/// Unlike other rules, those of every application among the providers count.
+fn mesh_step(site: &Site<'_>, rules: &RuleSet) -> Option<Step> {
+    let mut names: Vec<&str> =
+        site.members.iter().filter_map(|index| site.endpoints.get(index)?.application()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let found: Vec<_> =
+        names.into_iter().filter_map(|name| Some((name, &**rules.meshes.get(name)?))).collect();
+    let (first, _) = found.first()?;
+    let rule = format!("{first}{}", Kind::Mesh.suffix()).into();
+    let mesh = mesh::Mesh::compile(found.into_iter(), site, rules.compat())?;
+    Some(Step { rule, line: 0, action: Action::Mesh(mesh) })
 }
 
 /// Tags are at work without a rule, too: providers may have them in their URLs.

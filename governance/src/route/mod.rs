@@ -8,6 +8,7 @@
 mod call;
 mod chain;
 mod condition;
+mod mesh;
 mod tag;
 
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub(crate) enum Action {
     Condition(condition::Condition),
     Split(condition::Split),
     Tag(tag::Tags),
+    Mesh(mesh::Mesh),
 }
 
 /// Who wants to know how a call was decided.
@@ -72,6 +74,13 @@ pub(crate) enum Verdict<'r> {
     Plain(&'static str),
     /// It is no rule of anybody's, and changed nothing.
     Silent,
+    /// It chose a subset.
+    Subset {
+        /// The line of the route that led there.
+        line: u32,
+        /// Its name.
+        subset: &'r str,
+    },
     /// It chose one of several destinations.
     Chose {
         /// Which, from 1.
@@ -92,6 +101,7 @@ impl Verdict<'_> {
             Verdict::Elsewhere(mismatch) => mismatch.note(call),
             Verdict::Plain(text) => (*text).to_owned(),
             Verdict::Silent => String::new(),
+            Verdict::Subset { subset, .. } => format!("applies: subset {subset}"),
             Verdict::Chose { number, of, weight, total } => {
                 format!("applies: destination {number} of {of}, with weight {weight} of {total}")
             }
@@ -118,11 +128,16 @@ impl Step {
             Action::Condition(condition) => condition.run(call, sets),
             Action::Split(split) => split.run(call, sets, dice),
             Action::Tag(tags) => tags.run(call, sets),
+            Action::Mesh(mesh) => mesh.run(call, sets, dice),
         };
         if T::ON {
             let after = sets.candidates.count();
             if !matches!(verdict, Verdict::Silent) {
-                trace.step(&self.rule, self.line, before, after, verdict.note(call));
+                let line = match verdict {
+                    Verdict::Subset { line, .. } => line,
+                    _ => self.line,
+                };
+                trace.step(&self.rule, line, before, after, verdict.note(call));
             }
         }
         verdict

@@ -12,11 +12,14 @@ pub enum Kind {
     /// Changed parameters of endpoints, for callers of a service or for an
     /// application's calls.
     Configurators,
+    /// Dubbo's own VirtualServices and DestinationRules, of the application that
+    /// provides.
+    Mesh,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 3] = [Kind::Condition, Kind::Tag, Kind::Configurators];
+    pub const ALL: [Kind; 4] = [Kind::Condition, Kind::Tag, Kind::Configurators, Kind::Mesh];
 
     /// What a key of this kind ends in.
     pub const fn suffix(self) -> &'static str {
@@ -24,6 +27,7 @@ impl Kind {
             Kind::Condition => ".condition-router",
             Kind::Tag => ".tag-router",
             Kind::Configurators => ".configurators",
+            Kind::Mesh => ".MESHAPPRULE",
         }
     }
 }

@@ -10,6 +10,7 @@ pub(crate) mod condition;
 pub(crate) mod configurator;
 mod head;
 mod key;
+pub(crate) mod mesh;
 mod string_match;
 mod table;
 pub(crate) mod tag;
@@ -21,9 +22,11 @@ use crate::document::{Finding, Position, Report};
 pub(crate) use address::is_meant as address_is_meant;
 pub use applied::{Affected, Applied, Compat, Origin};
 pub use key::{Kind, RuleKey, Scope};
+pub(crate) use string_match::StringMatch;
 
 use condition::ConditionRule;
 use configurator::Configurators;
+use mesh::MeshRule;
 use table::Table;
 use tag::TagRule;
 
@@ -34,6 +37,7 @@ pub struct RuleSet {
     pub(crate) conditions: Table<ConditionRule>,
     pub(crate) tags: Table<TagRule>,
     pub(crate) configurators: Table<Configurators>,
+    pub(crate) meshes: Table<MeshRule>,
     findings: BTreeMap<String, Vec<Finding>>,
 }
 
@@ -94,6 +98,11 @@ impl RuleSet {
             }
             Kind::Tag => replace_in(&mut self.tags, key, text, report, |text, report| {
                 let rule = TagRule::read(text, compat, report);
+                be_lenient(compat, report);
+                rule
+            }),
+            Kind::Mesh => replace_in(&mut self.meshes, key, text, report, |text, report| {
+                let rule = MeshRule::read(text, compat, report);
                 be_lenient(compat, report);
                 rule
             }),

@@ -9,6 +9,7 @@
 mod condition;
 mod configurator;
 mod generate;
+mod mesh;
 mod oracle;
 mod tag;
 
@@ -96,6 +97,11 @@ fn split_rules_decide_as_in_java() {
 #[test]
 fn tag_rules_decide_as_in_java() {
     compare("tag", tag::tags);
+}
+
+#[test]
+fn mesh_rules_decide_as_in_java() {
+    compare("mesh", mesh::meshes);
 }
 
 /// What we make of the providers of a case, as the oracle writes it.

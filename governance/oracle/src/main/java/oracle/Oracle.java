@@ -160,6 +160,7 @@ public final class Oracle {
         invocation.setParameterTypes(classes);
         invocation.setArguments(arguments);
         invocation.setTargetServiceUniqueName(call.getString("service"));
+        invocation.setServiceName(call.getString("service"));
         JSONObject attachments = call.getJSONObject("attachments");
         if (attachments != null) {
             attachments.forEach((key, value) -> invocation.setAttachment(key, String.valueOf(value)));

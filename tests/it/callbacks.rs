@@ -12,7 +12,7 @@ const LISTENER: &str = "lab.EchoService$Listener";
 
 /// A call with a callback argument, as Java writes it.
 fn subscribe(id: u64) -> Request<'static> {
-    let attachments = vec![("timeout", "5000"), ("sys_callback_arg-1", "1993366729")];
+    let attachments = vec![("timeout", "60000"), ("sys_callback_arg-1", "1993366729")];
     Request { method: "subscribe", attachments, ..Request::new(id) }
 }
 

@@ -125,7 +125,8 @@ fn an_endpoint_that_leaves_a_connection_unanswered_is_passed_over() {
         assert_eq!((answer.id, answer.status), (id, 20));
         assert!(answer.text().contains("pong"));
     }
-    assert!(value(&proxy, CONNECT_FAILURES) <= 2, "left alone for a while after it failed");
+    let failures = value(&proxy, CONNECT_FAILURES);
+    assert!(failures <= 6, "left alone for a while after it failed: {failures}");
 }
 
 #[test]

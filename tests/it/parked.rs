@@ -47,7 +47,7 @@ fn a_one_way_call_that_waited_in_vain_is_not_answered() {
 #[test]
 fn calls_to_configured_services_pass_while_others_wait() {
     let (_store, _proxy, mut caller) = with_silent_store(|_| ());
-    caller.send(&[unlisted(1, "5000").bytes(), Request::new(2).bytes()].concat());
+    caller.send(&[unlisted(1, "60000").bytes(), Request::new(2).bytes()].concat());
     let answer = caller.expect();
     assert_eq!(answer.id, 2);
     assert!(answer.text().contains("pong"));

@@ -20,7 +20,7 @@ fn text(text: &str) -> Vec<u8> {
 /// A call in fastjson2, as Java 3.3 writes it.
 fn fastjson2(id: u64, service: &str, group: Option<&str>) -> Frame {
     let mut attachments = vec![0xa6];
-    for (key, value) in group.iter().map(|group| ("group", *group)).chain([("timeout", "5000")]) {
+    for (key, value) in group.iter().map(|group| ("group", *group)).chain([("timeout", "60000")]) {
         for part in [key, value] {
             attachments.extend(&text(part)[4..]);
         }

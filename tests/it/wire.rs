@@ -81,7 +81,7 @@ impl Request<'static> {
             version: Some("0.0.0"),
             method: "echo",
             argument: "hello",
-            attachments: vec![("timeout", "5000")],
+            attachments: vec![("timeout", "60000")],
         }
     }
 }

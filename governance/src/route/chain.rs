@@ -27,12 +27,14 @@ pub(crate) struct Site<'a> {
 }
 
 /// The steps, in the order of Dubbo's router chain (`@Activate(order)`): mesh
-/// rules (-50), tags (100), the service's own conditions (140), those of the application that provides it
+/// rules (-50), tags (100), affinity of the
+/// service and of the application that provides it (130, 135), the service's own conditions (140), those of the application that provides it
 /// (145), those of the application that calls (150).
 #[derive(Debug, Default)]
 pub(crate) struct Chain {
     mesh: Option<Step>,
     tags: Option<Step>,
+    affinity: Vec<Step>,
     service: Vec<Step>,
     provider: Vec<Step>,
     callers: HashMap<Box<str>, Vec<Step>, FixedState>,
@@ -55,6 +57,16 @@ impl Chain {
             ..Chain::default()
         };
         let key = format!("{}:{}:{}", site.service, site.version, site.group);
+        for about in [Some(key.as_str()), provider].into_iter().flatten() {
+            let Some(rule) = rules.affinities.get(about).filter(|rule| rule.enabled) else {
+                continue;
+            };
+            chain.affinity.push(Step {
+                rule: format!("{about}{}", Kind::Affinity.suffix()).into(),
+                line: rule.line,
+                action: Action::Affinity(condition::Affinity::compile(rule, site.endpoints)),
+            });
+        }
         if let Some(rule) = rules.conditions.get(&key) {
             add_conditions(&mut chain.service, &key, rule, site.endpoints, compat);
         }
@@ -106,7 +118,7 @@ impl Chain {
             if same { &[] } else { self.provider.as_slice() }
         };
         let (mesh, tags) = (self.mesh.as_slice(), self.tags.as_slice());
-        for steps in [mesh, tags, &self.service, provider, twice, caller] {
+        for steps in [mesh, tags, &self.affinity, &self.service, provider, twice, caller] {
             for step in steps {
                 let verdict = step.run(call, sets, dice, trace);
                 if sets.candidates.is_empty() {

@@ -1,9 +1,10 @@
-//! Condition rules, compiled and run.
+//! Condition and affinity rules, compiled and run.
 
 use crate::balance::ticket;
 use crate::decide::Dice;
 use crate::endpoint::Endpoint;
 use crate::rules::Compat;
+use crate::rules::affinity::AffinityRule;
 use crate::rules::condition::{
     Clause, Condition as ReadCondition, Expression, SENTINEL, Source, Split as ReadSplit,
 };
@@ -28,6 +29,13 @@ pub(crate) struct Split {
     to: Vec<(Then, u32)>,
     force: bool,
     compat: Compat,
+}
+
+/// Endpoints alike the caller are preferred, where they are enough.
+#[derive(Debug)]
+pub(crate) struct Affinity {
+    alike: Then,
+    ratio: u32,
 }
 
 /// The endpoints that an expression means.
@@ -78,6 +86,23 @@ impl Condition {
             return Verdict::Plain("applies, no endpoint matches, and force is true");
         }
         Verdict::Plain("applies, but no endpoint matches; left out, since force is false")
+    }
+}
+
+impl Affinity {
+    pub(super) fn compile(rule: &AffinityRule, endpoints: &[Endpoint]) -> Self {
+        Affinity { alike: Then::compile(&rule.alike, endpoints), ratio: rule.ratio }
+    }
+
+    pub(super) fn run(&self, call: &CallView<'_>, sets: &mut Narrowing) -> Verdict<'_> {
+        sets.next.copy_from(&sets.candidates);
+        self.alike.narrow(call, &mut sets.next, &mut sets.part);
+        let (alike, all) = (sets.next.count(), sets.candidates.count());
+        if alike == 0 || alike * 100 < all * self.ratio as usize {
+            return Verdict::Plain("too few endpoints are like the caller: all are kept");
+        }
+        std::mem::swap(&mut sets.candidates, &mut sets.next);
+        Verdict::Plain("applies: endpoints like the caller are kept")
     }
 }
 

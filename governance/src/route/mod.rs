@@ -32,6 +32,7 @@ pub(crate) struct Step {
 /// What a step does.
 #[derive(Debug)]
 pub(crate) enum Action {
+    Affinity(condition::Affinity),
     Condition(condition::Condition),
     Split(condition::Split),
     Tag(tag::Tags),
@@ -125,6 +126,7 @@ impl Step {
     ) -> Verdict<'_> {
         let before = if T::ON { sets.candidates.count() } else { 0 };
         let verdict = match &self.action {
+            Action::Affinity(affinity) => affinity.run(call, sets),
             Action::Condition(condition) => condition.run(call, sets),
             Action::Split(split) => split.run(call, sets, dice),
             Action::Tag(tags) => tags.run(call, sets),

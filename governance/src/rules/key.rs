@@ -15,11 +15,14 @@ pub enum Kind {
     /// Dubbo's own VirtualServices and DestinationRules, of the application that
     /// provides.
     Mesh,
+    /// Preference for endpoints that have something in common with the caller.
+    Affinity,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 4] = [Kind::Condition, Kind::Tag, Kind::Configurators, Kind::Mesh];
+    pub const ALL: [Kind; 5] =
+        [Kind::Condition, Kind::Tag, Kind::Configurators, Kind::Mesh, Kind::Affinity];
 
     /// What a key of this kind ends in.
     pub const fn suffix(self) -> &'static str {
@@ -28,6 +31,7 @@ impl Kind {
             Kind::Tag => ".tag-router",
             Kind::Configurators => ".configurators",
             Kind::Mesh => ".MESHAPPRULE",
+            Kind::Affinity => ".affinity-router",
         }
     }
 }

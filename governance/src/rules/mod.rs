@@ -5,6 +5,7 @@
 //! good one stays in force and the findings are kept.
 
 mod address;
+pub(crate) mod affinity;
 mod applied;
 pub(crate) mod condition;
 pub(crate) mod configurator;
@@ -24,6 +25,7 @@ pub use applied::{Affected, Applied, Compat, Origin};
 pub use key::{Kind, RuleKey, Scope};
 pub(crate) use string_match::StringMatch;
 
+use affinity::AffinityRule;
 use condition::ConditionRule;
 use configurator::Configurators;
 use mesh::MeshRule;
@@ -38,6 +40,7 @@ pub struct RuleSet {
     pub(crate) tags: Table<TagRule>,
     pub(crate) configurators: Table<Configurators>,
     pub(crate) meshes: Table<MeshRule>,
+    pub(crate) affinities: Table<AffinityRule>,
     findings: BTreeMap<String, Vec<Finding>>,
 }
 
@@ -101,6 +104,13 @@ impl RuleSet {
                 be_lenient(compat, report);
                 rule
             }),
+            Kind::Affinity => {
+                replace_in(&mut self.affinities, key, text, report, |text, report| {
+                    let rule = AffinityRule::read(text, key.scope(), compat, report);
+                    be_lenient(compat, report);
+                    rule
+                });
+            }
             Kind::Mesh => replace_in(&mut self.meshes, key, text, report, |text, report| {
                 let rule = MeshRule::read(text, compat, report);
                 be_lenient(compat, report);
@@ -125,7 +135,8 @@ impl RuleSet {
     ) -> impl Iterator<Item = (&'a str, &'a str)> {
         let conditions = self.conditions.with_prefix(prefix).map(|(about, _)| about);
         let configurators = self.configurators.with_prefix(prefix).map(|(about, _)| about);
-        conditions.chain(configurators).filter_map(move |about| {
+        let affinities = self.affinities.with_prefix(prefix).map(|(about, _)| about);
+        conditions.chain(configurators).chain(affinities).filter_map(move |about| {
             let (version, group) = about.strip_prefix(prefix)?.split_once(':')?;
             Some((group, version))
         })

@@ -8,6 +8,6 @@ mod expression;
 mod pattern;
 mod read;
 
-pub(crate) use expression::{Clause, Condition, Expression, SENTINEL, Source};
+pub(crate) use expression::{Clause, Condition, Expression, SENTINEL, Side, Source};
 pub(crate) use pattern::Pattern;
 pub(crate) use read::{ConditionRule, Conditions, Split};

@@ -22,7 +22,8 @@ the balancer picks. Nothing is sent anywhere.",
     after_help = "Examples:
   spanwire explain -f case.yaml
   spanwire explain -f case.yaml -o json
-  cat cases.yaml | spanwire explain -f -     # many cases, separated by ---; one JSON line each
+  cat cases.yaml | spanwire explain -f -     # many cases, separated by ---; one JSON line each;
+                                             # {\"error\": [...]} for one that cannot be read
 
 A case:
   compat: java                 # or documented, the default
@@ -67,6 +68,7 @@ impl Command for Explain {
             cases = vec![&text];
         }
         let mut exit = Exit::Done;
+        let mut refused = false;
         let mut stdout = io::stdout().lock();
         for (index, case) in cases.iter().enumerate() {
             let file = if cases.len() > 1 { format!("case {}", index + 1) } else { name.clone() };
@@ -84,13 +86,19 @@ impl Command for Explain {
                         Format::Text => write_text(&mut stdout, &explanation)?,
                     }
                 }
+                // Of many cases the others still get their lines.
+                Err(findings) if from_stdin && format == Format::Json => {
+                    let line = serde_json::json!({ "error": findings });
+                    writeln!(stdout, "{line}")?;
+                    refused = true;
+                }
                 Err(findings) => {
                     print::findings(&findings, Format::Text)?;
-                    return Err(Failure::Reported);
+                    refused = true;
                 }
             }
         }
-        Ok(exit)
+        if refused { Err(Failure::Reported) } else { Ok(exit) }
     }
 }
 

@@ -105,22 +105,37 @@ fn a_case_is_decided_and_explained() {
     }
 }
 
-#[test]
-fn many_cases_come_from_standard_input() {
-    let nobody =
-        CASE.replace("region: hz}}", "region: sh}}").replace("force: false", "force: true");
+/// What `explain -f -` prints, and how it ends.
+fn explain(cases: &str) -> (String, Option<i32>) {
     let mut child = command(&["explain", "-f", "-"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .expect("the binary runs");
     let mut stdin = child.stdin.take().expect("it is piped");
-    stdin.write_all(format!("{CASE}---\n{nobody}").as_bytes()).expect("it reads");
+    stdin.write_all(cases.as_bytes()).expect("it reads");
     drop(stdin);
     let output = child.wait_with_output().expect("it ends");
-    let stdout = String::from_utf8(output.stdout).expect("text");
+    (String::from_utf8(output.stdout).expect("text"), output.status.code())
+}
+
+#[test]
+fn many_cases_come_from_standard_input() {
+    let nobody =
+        CASE.replace("region: hz}}", "region: sh}}").replace("force: false", "force: true");
+    let (stdout, status) = explain(&format!("{CASE}---\n{nobody}"));
     let lines: Vec<String> = stdout.lines().map(essence).collect();
     let none = r#"[] null "no_endpoint" ["\"lab.EchoService::.condition-router\":4 2>0"]"#;
     assert_eq!(lines, [DECIDED, none]);
-    assert_eq!(output.status.code(), Some(1), "one of the calls has no endpoint");
+    assert_eq!(status, Some(1), "one of the calls has no endpoint");
+}
+
+#[test]
+fn a_case_that_cannot_be_read_takes_no_other_cases_line() {
+    let (stdout, status) = explain(&format!("{CASE}---\nrules: 7\n---\n{CASE}"));
+    let lines: Vec<&str> = stdout.lines().collect();
+    assert_eq!(lines.len(), 3, "{stdout}");
+    assert_eq!((essence(lines[0]), essence(lines[2])), (DECIDED.to_owned(), DECIDED.to_owned()));
+    assert!(lines[1].starts_with(r#"{"error":[{"#) && lines[1].contains("case 2"), "{}", lines[1]);
+    assert_eq!(status, Some(2));
 }

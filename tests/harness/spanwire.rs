@@ -58,7 +58,7 @@ pub struct Proxy {
 
 impl Proxy {
     /// Starts a proxy and waits until it says that it is ready. `configuration` is
-    /// what `contract`-style YAML holds but for `admin`, which is added.
+    /// what a configuration file holds, but for `admin`, which is added.
     ///
     /// # Panics
     /// When it ends or does not get ready; the message has its log.
@@ -134,12 +134,6 @@ impl Proxy {
         self.process.errors()
     }
 
-    /// Its process id.
-    #[must_use]
-    pub fn pid(&self) -> u32 {
-        self.process.pid()
-    }
-
     /// Asks it to drain and end (SIGTERM).
     pub fn terminate(&self) {
         self.process.terminate();
@@ -154,7 +148,7 @@ impl Proxy {
 /// A running `spanwire control`. Killed when it is dropped.
 #[derive(Debug)]
 pub struct Control {
-    process: Process,
+    _process: Process,
     _folder: TempDir,
     port: u16,
 }
@@ -177,19 +171,13 @@ impl Control {
         });
         let ended = process.ended();
         assert!(ended.is_none() && listens, "spanwire control: {ended:?}\n{}", process.errors());
-        Control { process, _folder: folder, port }
+        Control { _process: process, _folder: folder, port }
     }
 
     /// Where it listens on 127.0.0.1.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
-    }
-
-    /// Its log so far, the newest lines.
-    #[must_use]
-    pub fn log(&self) -> String {
-        self.process.errors()
     }
 }
 

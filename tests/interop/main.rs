@@ -12,3 +12,4 @@ mod fixture;
 mod idle;
 mod pointing;
 mod registry;
+mod rules;

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
 use clap::Parser;
-use governance::explain::{Explanation, explain_case, split_cases};
+use governance::explain::{explain_case, split_cases};
 
 use super::Command;
 use crate::exit::{Exit, Failure};
@@ -83,7 +83,7 @@ impl Command for Explain {
                                 .map_err(io::Error::from)?;
                             writeln!(stdout)?;
                         }
-                        Format::Text => write_text(&mut stdout, &explanation)?,
+                        Format::Text => write!(stdout, "{explanation}")?,
                     }
                 }
                 // Of many cases the others still get their lines.
@@ -99,33 +99,5 @@ impl Command for Explain {
             }
         }
         if refused { Err(Failure::Reported) } else { Ok(exit) }
-    }
-}
-
-fn write_text(out: &mut impl Write, explanation: &Explanation) -> io::Result<()> {
-    for finding in &explanation.findings {
-        writeln!(out, "{finding}\n")?;
-    }
-    if explanation.steps.is_empty() {
-        writeln!(out, "no rule looked at the call")?;
-    }
-    for step in &explanation.steps {
-        let line = if step.line > 0 { format!(":{}", step.line) } else { String::new() };
-        writeln!(
-            out,
-            "{:>4} -> {:<4} {}{line}\n             {}",
-            step.before, step.after, step.rule, step.note
-        )?;
-    }
-    match (&explanation.picked, &explanation.detail) {
-        (Some(picked), _) => writeln!(
-            out,
-            "\nleft     {}\npicked   {picked}\ntimeout  {} ms, {} retries",
-            explanation.endpoints.join(", "),
-            explanation.timeout_ms,
-            explanation.retries
-        ),
-        (None, Some(detail)) => writeln!(out, "\nfault    {detail}"),
-        (None, None) => Ok(()),
     }
 }

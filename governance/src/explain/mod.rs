@@ -7,6 +7,7 @@ mod call;
 mod case;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -48,6 +49,40 @@ pub struct Explanation {
     pub effective: Option<BTreeMap<String, Effective>>,
     /// What is wrong with the rules of the case.
     pub findings: Vec<Finding>,
+}
+
+/// For people: findings, a line pair per step, then the answer.
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for finding in &self.findings {
+            writeln!(f, "{finding}\n")?;
+        }
+        if self.steps.is_empty() && self.effective.is_none() {
+            writeln!(f, "no rule looked at the call")?;
+        }
+        for step in &self.steps {
+            let line = if step.line > 0 { format!(":{}", step.line) } else { String::new() };
+            writeln!(f, "{:>4} -> {:<4} {}{line}", step.before, step.after, step.rule)?;
+            writeln!(f, "             {}", step.note)?;
+        }
+        for (address, terms) in self.effective.iter().flatten() {
+            writeln!(
+                f,
+                "       terms {address}: timeout {} ms, {} retries, {}, {}, weight {}",
+                terms.timeout_ms, terms.retries, terms.loadbalance, terms.cluster, terms.weight
+            )?;
+        }
+        writeln!(f)?;
+        match (&self.picked, &self.detail) {
+            (Some(picked), _) => {
+                writeln!(f, "left     {}", self.endpoints.join(", "))?;
+                writeln!(f, "picked   {picked}")?;
+                writeln!(f, "timeout  {} ms, {} retries", self.timeout_ms, self.retries)
+            }
+            (None, Some(detail)) => writeln!(f, "fault    {detail}"),
+            (None, None) => Ok(()),
+        }
+    }
 }
 
 /// On which terms an endpoint is called.

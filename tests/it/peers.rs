@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
-use crate::wire::{Frame, Provider};
+use crate::wire::{Frame, Provider, own_address};
 
 /// An address that refuses connections for as long as this lives.
 pub struct Refusing {
@@ -15,7 +15,7 @@ pub struct Refusing {
 impl Refusing {
     pub fn new() -> Refusing {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a free port");
+        socket.bind(&own_address().into()).expect("a free port");
         Refusing { socket }
     }
 

@@ -79,7 +79,15 @@ fn large_calls_may_be_cut_wherever_it_matters() {
         let upstream = upstream.get_or_insert_with(|| provider.accept());
         for frame in &sent {
             let came = upstream.expect();
-            assert!(Frame { id: frame.id, ..came } == *frame, "cut after {at} bytes");
+            let came = Frame { id: frame.id, ..came };
+            assert!(
+                came == *frame,
+                "cut after {at} bytes: {} bytes came for {}, begin {:?}, differ at {:?}",
+                came.body.len(),
+                frame.body.len(),
+                String::from_utf8_lossy(&came.body[..60]),
+                came.body.iter().zip(&frame.body).position(|(came, sent)| came != sent),
+            );
         }
     }
 }

@@ -35,7 +35,8 @@ fn no_answer_goes_astray_whatever_the_peers_do() {
         }
         wait_for(&proxy, CALLERS, 1);
         wait_for(&proxy, IN_FLIGHT, 0);
-        calm.send(&Request::new(7).bytes());
+        // The provider may forget this one too.
+        calm.send(&Request { attachments: vec![("timeout", "300")], ..Request::new(7) }.bytes());
         let answer = calm.expect();
         assert_eq!(answer.id, 7, "seed {seed}");
         assert_eq!(value(&proxy, IN_FLIGHT), 0, "seed {seed}");

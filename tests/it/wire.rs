@@ -3,6 +3,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use proxy::config::{Config, Direction, Limits, Listener, StaticEndpoint, StaticService, Timeouts};
@@ -228,6 +229,14 @@ impl Clone for Wire {
     }
 }
 
+/// A loopback address that nobody else in this process gets, with any port. A
+/// port alone is given out again, and the last one's peers may still call there.
+pub fn own_address() -> SocketAddr {
+    static COUNT: AtomicU16 = AtomicU16::new(1 << 8);
+    let [high, low] = COUNT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    SocketAddr::from(([127, 0, high, low], 0))
+}
+
 /// A provider that a test speaks for.
 #[derive(Debug)]
 pub struct Provider {
@@ -236,7 +245,7 @@ pub struct Provider {
 
 impl Provider {
     pub fn new() -> Provider {
-        Provider { listener: TcpListener::bind("127.0.0.1:0").expect("a free port") }
+        Provider { listener: TcpListener::bind(own_address()).expect("a free port") }
     }
 
     pub fn over(listener: TcpListener) -> Provider {

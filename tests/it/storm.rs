@@ -114,7 +114,7 @@ fn moody_caller(at: SocketAddr, seed: u64, number: u64) {
         assert!(writer.join().unwrap(), "the proxy hung up");
     }
     // None ends well.
-    let last = Request::new(u64::MAX).bytes();
+    let last = Request { attachments: vec![("timeout", "300")], ..Request::new(u64::MAX) }.bytes();
     match rng.u8(..4) {
         0 => drop(wire.try_send(&[0x99; 40])),
         1 => drop(wire.try_send(&last[..rng.usize(1..last.len())])),

@@ -119,6 +119,9 @@ impl<'n> Mapping<'n> {
     /// Reports every key that no getter asked for.
     pub fn finish(self, report: &mut Report) {
         for (key, _) in self.entries {
+            if report.is_full() {
+                break;
+            }
             let name = match &key.value {
                 Value::Scalar(scalar) => scalar.text.as_str(),
                 _ => {

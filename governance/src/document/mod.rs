@@ -31,4 +31,4 @@ pub use mapping::Mapping;
 pub(crate) use node::Resolved;
 pub use node::{Node, Position, Scalar, Value};
 pub use parse::{MAX_BYTES, MAX_DEPTH, MAX_NODES, parse_all, parse_one};
-pub use report::Report;
+pub use report::{MAX_FINDINGS, Report};

@@ -9,7 +9,7 @@ use super::report::Report;
 
 /// The longest document that is read, in bytes. Stores hold no longer values:
 /// etcd's limit is 1.5 MiB, ZooKeeper's 1 MiB.
-pub const MAX_BYTES: usize = 2 << 20;
+pub const MAX_BYTES: usize = 3 << 19;
 /// The most values in a document, those that aliases repeat included.
 pub const MAX_NODES: usize = 200_000;
 /// The deepest nesting of lists and mappings.

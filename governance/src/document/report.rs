@@ -3,17 +3,24 @@
 use super::finding::{Finding, Severity};
 use super::node::Position;
 
+/// The most findings that are kept of one document, so that a hostile one costs
+/// no more than a bad one.
+pub const MAX_FINDINGS: usize = 200;
+/// The most regular expressions in one document.
+const MAX_REGEXES: usize = 200;
+
 /// Collects the findings about one document.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
     file: String,
     findings: Vec<Finding>,
+    regexes: usize,
 }
 
 impl Report {
     /// No finding yet about a file, or a rule's key.
     pub fn new(file: impl Into<String>) -> Self {
-        Report { file: file.into(), findings: Vec::new() }
+        Report { file: file.into(), ..Report::default() }
     }
 
     /// The document's name.
@@ -43,7 +50,7 @@ impl Report {
         self.add(Severity::Warning, at, code, message, hint);
     }
 
-    /// Adds a finding.
+    /// Adds a finding. After [`MAX_FINDINGS`] only the first error is added.
     pub fn add(
         &mut self,
         severity: Severity,
@@ -52,6 +59,9 @@ impl Report {
         message: impl Into<String>,
         hint: impl Into<String>,
     ) {
+        if self.is_full() && (severity < Severity::Error || self.has_errors()) {
+            return;
+        }
         self.findings.push(Finding {
             file: self.file.clone(),
             line: at.line,
@@ -61,6 +71,18 @@ impl Report {
             message: message.into(),
             hint: hint.into(),
         });
+    }
+
+    /// Whether there are so many findings that no more are looked for.
+    pub fn is_full(&self) -> bool {
+        self.findings.len() >= MAX_FINDINGS
+    }
+
+    /// Counts a regular expression, whose compiling takes time; false when there
+    /// are too many in the document.
+    pub(crate) fn may_compile_regex(&mut self) -> bool {
+        self.regexes += 1;
+        self.regexes <= MAX_REGEXES
     }
 
     /// Whether a finding keeps the document from taking effect.

@@ -56,7 +56,12 @@ impl StringMatch {
         found.noempty = text("noempty", report).is_some();
         if let Some(pattern) = regex {
             let position = map.peek("regex").map(|node| node.position).unwrap_or_default();
-            match full_match(&pattern) {
+            let compiled = if report.may_compile_regex() {
+                full_match(&pattern)
+            } else {
+                Err("there are too many of them in this document".to_owned())
+            };
+            match compiled {
                 Ok(regex) => found.regex = Some(regex),
                 Err(problem) => report.error(
                     position,

@@ -9,6 +9,9 @@ use crate::rules::Compat;
 
 use super::pattern::Pattern;
 
+/// The most keys on one side of a condition.
+const MAX_KEYS: usize = 64;
+
 /// One side of a condition. Without clauses it says nothing.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Expression {
@@ -76,6 +79,12 @@ impl Expression {
         let mut current: Option<usize> = None;
         let mut listing: Option<(usize, bool)> = None;
         for (separator, content) in (Tokens { rest: text }) {
+            if clauses.len() > MAX_KEYS {
+                return Err(Mistake {
+                    message: format!("there are more than {MAX_KEYS} keys on one side"),
+                    hint: "write several conditions",
+                });
+            }
             match separator {
                 "" => {
                     let clause = Clause::new(content, side, compat)?;
@@ -464,6 +473,12 @@ mod tests {
         assert_eq!(codes("host=10.*.3.*", Side::When), ["only-last-star"]);
         assert_eq!(codes("host=1 & x", Side::When), ["key-without-value"]);
         assert!(codes("host=10.0.3.* & method=a,b", Side::When).is_empty());
+    }
+
+    #[test]
+    fn keys_are_limited() {
+        let many: Vec<String> = (0..100).map(|n| format!("k{n}=1")).collect();
+        assert!(Expression::parse(&many.join("&"), Side::When, Compat::Java).is_err());
     }
 
     proptest::proptest! {

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use governance::Service;
+use tokio::sync::Notify;
 
 /// One listener, as one worker sees it.
 #[derive(Debug)]
@@ -19,12 +20,19 @@ pub(crate) struct ListenerContext {
     /// Whether the application behind it is connected, and did not ask for no more
     /// calls since.
     pub(crate) app_is_up: Cell<bool>,
+    /// Tells the other threads that the application stops.
+    pub(crate) app_stops: Arc<Notify>,
 }
 
 impl ListenerContext {
-    pub(crate) fn new(index: u32, name: String, destination: Destination) -> Self {
+    pub(crate) fn new(
+        index: u32,
+        name: String,
+        destination: Destination,
+        app_stops: Arc<Notify>,
+    ) -> Self {
         let (connections, app_is_up) = (Cell::new(0), Cell::new(false));
-        ListenerContext { index, name, destination, connections, app_is_up }
+        ListenerContext { index, name, destination, connections, app_is_up, app_stops }
     }
 }
 

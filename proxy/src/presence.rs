@@ -3,11 +3,13 @@
 //!
 //! Not here: probing and leases, which are [`registry::presence`].
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use registry::Registry;
 use registry::key::with_address;
 use registry::presence::{self, Presence, PresenceHandle};
+use tokio::sync::Notify;
 
 use crate::config::{Direction, Listener, Registration};
 use crate::error::RunError;
@@ -17,13 +19,15 @@ const PROBE: Duration = Duration::from_secs(1);
 /// How long the store may take to forget them before a drain goes on.
 const FORGET: Duration = Duration::from_secs(2);
 
-/// Starts to announce what the listeners' configuration says.
+/// Starts to announce what the listeners' configuration says. `app_stops`, one for
+/// each listener, are notified when the application behind it says that it stops.
 pub(crate) fn announce(
     listeners: &[Listener],
+    app_stops: &[Arc<Notify>],
     registry: &Registry,
 ) -> Result<Vec<PresenceHandle>, RunError> {
     let mut handles = Vec::new();
-    for listener in listeners {
+    for (listener, stops) in listeners.iter().zip(app_stops) {
         let Direction::Inbound { app, register: Some(Registration { advertise, urls }) } =
             &listener.direction
         else {
@@ -34,7 +38,8 @@ pub(crate) fn announce(
             .map(|url| with_address(url, advertise))
             .collect::<Result<_, _>>()
             .and_then(|urls| {
-                let presence = Presence { app: app.clone(), urls, interval: PROBE };
+                let (app, stops) = (app.clone(), stops.clone());
+                let presence = Presence { app, urls, interval: PROBE, stops };
                 presence::start(registry, presence)
             })
             .map_err(|source| RunError::Register { name: listener.name.clone(), source })?;

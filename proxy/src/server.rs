@@ -15,7 +15,7 @@ use governance::{Endpoint, EndpointIds, Options, RuleSet, Service};
 use registry::Registry;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::access_log::AccessLog;
 use crate::admin::{self, AdminState, Readiness};
@@ -178,6 +178,7 @@ async fn serve(
     };
     let mut ids = EndpointIds::new();
     let apps = apps(&config, &mut ids)?;
+    let app_stops: Vec<Arc<Notify>> = apps.iter().map(|_| Arc::default()).collect();
     for listener in &config.listeners {
         let (name, bind) = (listener.name.clone(), listener.bind);
         is_free(bind).map_err(|source| RunError::Bind { name, bind, source })?;
@@ -222,11 +223,12 @@ async fn serve(
     let (phase, phases) = watch::channel(Phase::Run);
     let mut threads = Vec::with_capacity(config.workers);
     for (number, sockets) in sockets.into_iter().enumerate() {
-        let listeners = (config.listeners.iter().zip(sockets).zip(&apps))
-            .map(|((listener, socket), app)| WorkerListener {
+        let listeners = (config.listeners.iter().zip(sockets).zip(&apps).zip(&app_stops))
+            .map(|(((listener, socket), app), app_stops)| WorkerListener {
                 name: listener.name.clone(),
                 default_service: listener.default_service.clone(),
                 app: app.clone(),
+                app_stops: app_stops.clone(),
                 socket,
             })
             .collect();
@@ -242,7 +244,7 @@ async fn serve(
         };
         threads.push(worker_thread::start(number, seed)?);
     }
-    let presences = presence::announce(&config.listeners, &registry)?;
+    let presences = presence::announce(&config.listeners, &app_stops, &registry)?;
     let mut configs = path.map(|path| config::watch(path, config.clone(), metrics.clone()));
     let names = config.listeners.iter().map(|listener| listener.name.clone());
     let listeners: Vec<_> = names.zip(bound).collect();

@@ -11,7 +11,7 @@ use codec::dubbo::Dubbo;
 use governance::Service;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::access_log::WorkerLog;
 use crate::config::{Limits, Timeouts};
@@ -46,6 +46,8 @@ pub(crate) struct WorkerListener {
     pub(crate) default_service: Option<String>,
     /// The application's table, for an inbound listener.
     pub(crate) app: Option<Arc<Service>>,
+    /// Notified when that says that it stops.
+    pub(crate) app_stops: Arc<Notify>,
     pub(crate) socket: std::net::TcpListener,
 }
 
@@ -79,7 +81,12 @@ async fn work(seed: Seed) -> io::Result<()> {
             Some(table) => Destination::App(table),
             None => Destination::Mesh { default_service: listener.default_service },
         };
-        contexts.push(Rc::new(ListenerContext::new(index as u32, listener.name, destination)));
+        contexts.push(Rc::new(ListenerContext::new(
+            index as u32,
+            listener.name,
+            destination,
+            listener.app_stops,
+        )));
         sockets.push(TcpListener::from_std(listener.socket)?);
     }
     let engine = Engine::<Dubbo>::new(worker, contexts.clone());

@@ -4,10 +4,11 @@
 //! behind it, not with the sidecar. A probe is a TCP connection that is closed
 //! at once; Dubbo's servers do not mind.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use crate::key::KeyError;
@@ -16,6 +17,9 @@ use crate::registry::Registry;
 
 /// Probes in a row that have to fail before the port counts as dead.
 const FAILURES: u32 = 2;
+/// An application that said it stops and still answers after this long has changed
+/// its mind. Java's own last pause is 10 s.
+const STOPS_WITHIN: Duration = Duration::from_secs(20);
 
 /// What to probe and what to register.
 #[derive(Debug, Clone)]
@@ -27,6 +31,9 @@ pub struct Presence {
     /// The pause between two probes, and the longest time one may take. One
     /// second is a good value.
     pub interval: Duration,
+    /// Notified when the application says that it stops: its registration is taken
+    /// back at once, although its port still answers for a while.
+    pub stops: Arc<Notify>,
 }
 
 /// A running presence; the registration ends when it is dropped.
@@ -72,6 +79,7 @@ async fn run(
     let app = presence.app.as_str();
     let mut registration: Option<Registration> = None;
     let mut failures = 0;
+    let mut said_stop: Option<Instant> = None;
     loop {
         let probe = tokio::time::timeout(presence.interval, TcpStream::connect(app));
         let answers = tokio::select! {
@@ -79,7 +87,10 @@ async fn run(
             _ = stopped.wait_for(|stop| *stop) => break,
         };
         failures = if answers { 0 } else { failures + 1 };
-        if answers && registration.is_none() {
+        if !answers || said_stop.is_some_and(|at| at.elapsed() >= STOPS_WITHIN) {
+            said_stop = None;
+        }
+        if answers && registration.is_none() && said_stop.is_none() {
             tracing::info!(
                 app,
                 urls = presence.urls.len(),
@@ -94,9 +105,18 @@ async fn run(
             publish.send_replace(false);
             registration.end().await;
         }
-        tokio::select! {
-            () = tokio::time::sleep(presence.interval) => {}
+        let says_stop = tokio::select! {
+            () = tokio::time::sleep(presence.interval) => false,
+            () = presence.stops.notified() => true,
             _ = stopped.wait_for(|stop| *stop) => break,
+        };
+        if says_stop {
+            said_stop = Some(Instant::now());
+            if let Some(registration) = registration.take() {
+                tracing::info!(app, "the application stops; removing its registration");
+                publish.send_replace(false);
+                registration.end().await;
+            }
         }
     }
     if let Some(registration) = registration.take() {

@@ -1,5 +1,6 @@
 //! Putting an application into the store, and keeping it there.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -88,7 +89,9 @@ async fn presence_follows_the_port(store: Store) {
         app: address.to_string(),
         urls: vec![a.clone()],
         interval: Duration::from_millis(50),
+        stops: Arc::default(),
     };
+    let stops = wanted.stops.clone();
     let presence = presence::start(&registry, wanted).unwrap();
     key_is(&mut client, &a, true).await;
     assert!(*presence.alive().borrow());
@@ -97,8 +100,19 @@ async fn presence_follows_the_port(store: Store) {
     key_is(&mut client, &a, false).await;
     assert!(dead.elapsed() < Duration::from_secs(3), "{:?}", dead.elapsed());
     assert!(!*presence.alive().borrow());
+    let app = TcpListener::bind(address).await.unwrap();
+    key_is(&mut client, &a, true).await;
+    // It says that it stops: gone while its port still answers, back when it does again.
+    stops.notify_one();
+    key_is(&mut client, &a, false).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    key_is(&mut client, &a, false).await;
+    drop(app);
+    let mut alive = presence.alive();
+    tokio::time::sleep(Duration::from_millis(200)).await;
     let _app = TcpListener::bind(address).await.unwrap();
     key_is(&mut client, &a, true).await;
+    assert!(*alive.borrow_and_update());
     presence.end().await;
     key_is(&mut client, &a, false).await;
 }

@@ -32,6 +32,7 @@ impl<C: FrameCodec> Engine<C> {
                 continue;
             }
             tracing::info!(listener = listener.name, "the application stops; telling its callers");
+            listener.app_stops.notify_one();
             for link in self.callers() {
                 if link.listener().is_some_and(|of| Rc::ptr_eq(of, listener)) {
                     self.ask_to_leave(&link);

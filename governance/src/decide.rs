@@ -9,7 +9,7 @@ use foldhash::fast::FixedState;
 
 use crate::balance::{Choice, Memory};
 use crate::endpoint::{EndpointId, none_if_zero};
-use crate::route::{CallView, Emptied, Narrowing, Trace, Untraced};
+use crate::route::{CallView, Emptied, Narrowing, Trace, Untraced, Verdict};
 use crate::rules::Compat;
 use crate::service::{Service, Variant, is_wanted};
 use crate::set::EndpointSet;
@@ -122,8 +122,9 @@ pub struct Decision {
 ///
 /// # Errors
 /// A [`Fault`] that names what was asked and what there is:
-/// [`Reason::NoEndpoint`], or [`Reason::Unreadable`] where the call's version
-/// is needed and cannot be read.
+/// [`Reason::NoEndpoint`], [`Reason::Denied`] where a rule is there to deny such
+/// calls, or [`Reason::Unreadable`] where the call's version is needed and cannot
+/// be read.
 pub fn decide(
     service: &Service,
     request: &Request<'_>,
@@ -359,8 +360,12 @@ fn none_left(service: &Service, call: &CallView<'_>, emptied: &Emptied<'_>) -> F
         "" => "an unnamed application",
         name => name,
     };
+    let reason = match emptied.verdict {
+        Verdict::Denied(_) => Reason::Denied,
+        _ => Reason::NoEndpoint,
+    };
     Fault::new(
-        Reason::NoEndpoint,
+        reason,
         format!(
             "rule {} line {} leaves no endpoint of {} for {} called from {caller} at {}: it {}",
             emptied.step.rule,

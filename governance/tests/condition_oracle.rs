@@ -86,6 +86,27 @@ rows! {
 }
 
 #[test]
+fn a_denied_call_is_told_from_one_without_endpoint() {
+    let fault = |condition: &str| {
+        let key = "lab.EchoService::.condition-router";
+        let case = format!(
+            "rules:\n  - key: {key}\n    text: \"force: true\\nconditions: ['{condition}']\"\n{ENDPOINTS}"
+        );
+        let explanation = explain_case("case", &case).unwrap();
+        (explanation.fault.unwrap(), explanation.detail.unwrap())
+    };
+    let (reason, detail) = fault("method=sayHello =>");
+    assert_eq!(reason, "denied");
+    assert_eq!(
+        detail,
+        "Spanwire [denied]: rule lab.EchoService::.condition-router line 2 leaves no endpoint of \
+         lab.EchoService for sayHello called from web at 10.0.0.9: it applies and denies the call: \
+         there is nothing right of =>; change the rule, or start an endpoint that it allows"
+    );
+    assert_eq!(fault("=> region=nope").0, "no_endpoint");
+}
+
+#[test]
 fn conditions_narrow_one_after_another() {
     let rule = "conditions:\n  - '=> port=20880'\n  - '=> region=bj'\n  - '=> region=hz'\n";
     assert_eq!(left("java", "lab.EchoService::.condition-router", rule, 0.0), "B");

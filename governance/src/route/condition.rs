@@ -73,7 +73,7 @@ impl Condition {
         }
         let Some(then) = &self.then else {
             sets.candidates.clear();
-            return Verdict::Plain("applies and denies the call: there is nothing right of =>");
+            return Verdict::Denied("applies and denies the call: there is nothing right of =>");
         };
         sets.next.copy_from(&sets.candidates);
         then.narrow(call, &mut sets.next, &mut sets.part);
@@ -132,7 +132,7 @@ impl Split {
         }
         if self.to.is_empty() {
             sets.candidates.clear();
-            return Verdict::Plain("applies and denies the call: it has no destination");
+            return Verdict::Denied("applies and denies the call: it has no destination");
         }
         // Destinations without endpoints drop out, and their weights with them.
         let mut total = 0_u64;

@@ -73,6 +73,8 @@ pub(crate) enum Verdict<'r> {
     Elsewhere(Mismatch<'r>),
     /// What it says.
     Plain(&'static str),
+    /// It is there to deny such calls.
+    Denied(&'static str),
     /// It is no rule of anybody's, and changed nothing.
     Silent,
     /// It chose a subset.
@@ -100,7 +102,7 @@ impl Verdict<'_> {
     pub(crate) fn note(&self, call: &CallView<'_>) -> String {
         match self {
             Verdict::Elsewhere(mismatch) => mismatch.note(call),
-            Verdict::Plain(text) => (*text).to_owned(),
+            Verdict::Plain(text) | Verdict::Denied(text) => (*text).to_owned(),
             Verdict::Silent => String::new(),
             Verdict::Subset { subset, .. } => format!("applies: subset {subset}"),
             Verdict::Chose { number, of, weight, total } => {

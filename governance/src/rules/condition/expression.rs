@@ -8,6 +8,8 @@ use crate::document::Position;
 use crate::rules::Compat;
 
 use super::pattern::Pattern;
+use super::source::{Source, misplaced};
+use super::tokens::Tokens;
 
 /// The most keys on one side of a condition.
 const MAX_KEYS: usize = 64;
@@ -27,25 +29,6 @@ pub(crate) struct Clause {
     pub(crate) matches: Vec<Pattern>,
     pub(crate) mismatches: Vec<Pattern>,
 }
-
-/// Where a key's value comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Source {
-    /// The method that is called.
-    Method,
-    /// The argument with this index.
-    Argument(usize),
-    /// The attachment with this name.
-    Attachment(Box<str>),
-    /// A parameter of the caller's (left) or the provider's (right) URL.
-    Parameter(Box<str>),
-    /// Java looks in the wrong place and always finds this text instead
-    /// (`AbstractConditionMatcher.DOES_NOT_FOUND_VALUE`).
-    Sentinel,
-}
-
-/// What Java takes for the value where it cannot find one.
-pub(crate) const SENTINEL: &str = "dubbo_internal_not_found_argument_condition_value";
 
 /// Which side of the arrow an expression stands on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -232,123 +215,6 @@ impl Clause {
     }
 }
 
-impl Source {
-    fn of(key: &str, side: Side) -> Result<Source, Mistake> {
-        let indexed = |name: &str| key.strip_prefix(name)?.strip_prefix('[')?.strip_suffix(']');
-        if key.starts_with("arguments") {
-            let index = indexed("arguments").and_then(|index| index.parse().ok());
-            return match (index, side) {
-                (Some(index), Side::When) => Ok(Source::Argument(index)),
-                (Some(_), Side::Then) => Err(misplaced(key)),
-                (None, _) => Err(Mistake {
-                    message: format!("{key:?} names no argument"),
-                    hint: "write arguments[N] with the argument's number, from 0",
-                }),
-            };
-        }
-        if key.starts_with("attachments") {
-            return match (indexed("attachments").filter(|name| !name.is_empty()), side) {
-                (Some(name), Side::When) => Ok(Source::Attachment(name.into())),
-                (Some(_), Side::Then) => Err(misplaced(key)),
-                (None, _) => Err(Mistake {
-                    message: format!("{key:?} names no attachment"),
-                    hint: "write attachments[NAME]",
-                }),
-            };
-        }
-        Ok(Self::plain(key, side))
-    }
-
-    /// As `ArgumentConditionMatcher` and `AttachmentConditionMatcher` look for
-    /// it: only before the first dot. Right of the arrow there is no invocation
-    /// and they fall into an exception, which becomes the sentinel.
-    fn of_java(key: &str, side: Side) -> Source {
-        let before_dot = key.split('.').next().unwrap_or_default();
-        let inside = |prefix: &str| {
-            before_dot.find(prefix).and_then(|at| before_dot.get(at + prefix.len()..))
-        };
-        if key.starts_with("arguments") {
-            let index = inside("arguments[").and_then(|rest| rest.split_once(']')).and_then(
-                |(index, _)| {
-                    let digits = !index.is_empty() && index.bytes().all(|b| b.is_ascii_digit());
-                    index.parse::<i32>().ok().filter(|_| digits)
-                },
-            );
-            return match index.and_then(|index| usize::try_from(index).ok()) {
-                Some(index) if side == Side::When => Source::Argument(index),
-                _ => Source::Sentinel,
-            };
-        }
-        if key.starts_with("attachments") {
-            let name = inside("attachments[").and_then(|rest| rest.rsplit_once(']'));
-            return match name {
-                Some((name, _)) if side == Side::When && !name.is_empty() => {
-                    Source::Attachment(name.into())
-                }
-                _ => Source::Sentinel,
-            };
-        }
-        Self::plain(key, side)
-    }
-
-    fn plain(key: &str, side: Side) -> Source {
-        if side == Side::When && (key == "method" || key == "methods") {
-            Source::Method
-        } else {
-            Source::Parameter(key.into())
-        }
-    }
-}
-
-fn misplaced(key: &str) -> Mistake {
-    Mistake {
-        message: format!("{key} is a property of the call, but right of => endpoints are matched"),
-        hint: "move it left of =>",
-    }
-}
-
-/// Whether a character is white space to Java's `\s`.
-fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | 0x0b | 0x0c | b'\r')
-}
-
-fn is_separator(byte: u8) -> bool {
-    matches!(byte, b'&' | b'!' | b'=' | b',')
-}
-
-/// The matches of `([&!=,]*)\s*([^&!=,\s]+)`, found one after another as
-/// `java.util.regex` finds them.
-struct Tokens<'a> {
-    rest: &'a str,
-}
-
-impl<'a> Iterator for Tokens<'a> {
-    type Item = (&'a str, &'a str);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let bytes = self.rest.as_bytes();
-            if bytes.is_empty() {
-                return None;
-            }
-            let run = |from: usize, is: fn(u8) -> bool| {
-                from + bytes.iter().skip(from).take_while(|&&byte| is(byte)).count()
-            };
-            let separator = run(0, is_separator);
-            let space = run(separator, is_space);
-            let content = run(space, |byte| !is_separator(byte) && !is_space(byte));
-            if content > space {
-                // All three ends are next to ASCII bytes or at the end.
-                let token = (self.rest.get(..separator)?, self.rest.get(space..content)?);
-                self.rest = self.rest.get(content..)?;
-                return Some(token);
-            }
-            // Separators with nothing behind them are skipped.
-            self.rest = self.rest.get(space.max(1)..)?;
-        }
-    }
-}
-
 /// `when => then` as written in one condition of a rule.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Condition {
@@ -428,21 +294,6 @@ fn without_prefixes(text: &str) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    fn tokens(text: &str) -> Vec<(&str, &str)> {
-        Tokens { rest: text }.collect()
-    }
-
-    #[test]
-    fn tokens_are_found_as_java_finds_them() {
-        assert_eq!(
-            tokens(" a = 1 , 2&b!=é c"),
-            [("", "a"), ("=", "1"), (",", "2"), ("&", "b"), ("!=", "é"), ("", "c")]
-        );
-        assert_eq!(tokens("a & = x &"), [("", "a"), ("=", "x")]);
-        assert_eq!(tokens("a!==b"), [("", "a"), ("!==", "b")]);
-        assert_eq!(tokens("=&,!"), []);
-    }
 
     #[test]
     fn strays_are_refused() {

@@ -7,7 +7,10 @@
 mod expression;
 mod pattern;
 mod read;
+mod source;
+mod tokens;
 
-pub(crate) use expression::{Clause, Condition, Expression, SENTINEL, Side, Source};
+pub(crate) use expression::{Clause, Condition, Expression, Side};
 pub(crate) use pattern::Pattern;
 pub(crate) use read::{ConditionRule, Conditions, Split};
+pub(crate) use source::{SENTINEL, Source};

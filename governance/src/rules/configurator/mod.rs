@@ -7,6 +7,8 @@
 //! provider's own affair: it registers itself with what comes of it.
 
 mod apply;
+mod matches;
+mod parameters;
 mod read;
 
 pub(crate) use apply::{Overrides, Target};

@@ -2,29 +2,13 @@
 
 use crate::document::{Mapping, Node, Report, Value, parse_one};
 use crate::rules::head::{flag, java_text, text};
-use crate::rules::string_match::StringMatch;
 use crate::rules::{Compat, Scope};
-use crate::settings::{Balance, Cluster};
 use crate::url::Url;
 
+use super::Override;
 use super::apply::{Overrides, Target, apply_all, service_key};
-use super::{AddressMatch, Matches, Override};
-
-/// Keys that an override cannot set, because they say when it applies
-/// (`AbstractConfigurator.genConditionKeys`).
-const FIXED_KEYS: &[&str] = &[
-    "category",
-    "check",
-    "dynamic",
-    "enabled",
-    "group",
-    "version",
-    "application",
-    "side",
-    "configVersion",
-    "compatible_config",
-    "interfaces",
-];
+use super::matches::read_matches;
+use super::parameters::{FIXED_KEYS, Set, check_parameter, conditions_of, priority_of, settable};
 
 /// The overrides of one document.
 #[derive(Debug, Clone, PartialEq)]
@@ -261,84 +245,6 @@ impl Document {
     }
 }
 
-/// Parameters as they are written.
-type Set = Vec<(Box<str>, Box<str>)>;
-
-fn conditions_of(set: &Set) -> Set {
-    set.iter()
-        .filter_map(|(key, value)| Some((key.strip_prefix('~')?.into(), value.clone())))
-        .collect()
-}
-
-fn settable(set: &Set, is_v30: bool) -> Set {
-    set.iter()
-        .filter(|(key, _)| {
-            !FIXED_KEYS.contains(&&**key)
-                && &**key != "priority"
-                && (is_v30 || !key.starts_with('~'))
-        })
-        .cloned()
-        .collect()
-}
-
-fn priority_of(set: &Set) -> i64 {
-    let found = set.iter().find(|(key, _)| &**key == "priority");
-    found.and_then(|(_, value)| value.parse().ok()).unwrap_or(0)
-}
-
-/// Reports what no proxy acts on: a parameter is honoured or refused.
-fn check_parameter(key: &str, value: &str, node: &Node, compat: Compat, report: &mut Report) {
-    if key == "priority" || key.starts_with('~') {
-        return;
-    }
-    if FIXED_KEYS.contains(&key) {
-        let severity = report.severity_of_loss(compat);
-        report.add(
-            severity,
-            node.position,
-            "fixed-parameter",
-            format!("{key} says when a configuration applies, and cannot be set by it"),
-            "write it beside parameters, or leave it out",
-        );
-        return;
-    }
-    let name = key.rsplit_once('.').map_or(key, |(_, name)| name);
-    let number = || value.parse::<i64>().is_ok();
-    let (is_known, is_good) = match name {
-        "timeout" | "retries" | "weight" => (true, number()),
-        "warmup" if name == key => (true, number()),
-        "loadbalance" => (true, Balance::from_name(value).is_some()),
-        "cluster" if name == key => (true, Cluster::from_name(value).is_some()),
-        "disabled" if name == key => (true, matches!(value, "true" | "false")),
-        _ => (false, false),
-    };
-    if is_known && is_good {
-        if name == "timeout" && value == "0" {
-            report.warning(
-                node.position,
-                "timeout-zero",
-                "timeout 0 is no timeout: the default of 1000 ms counts",
-                "write the milliseconds that a call may take",
-            );
-        }
-        return;
-    }
-    let severity = report.severity_of_loss(compat);
-    let (code, message) = if is_known {
-        ("bad-parameter", format!("{key} cannot be {value:?} here"))
-    } else {
-        ("parameter-not-honoured", format!("a proxy does not act on {key}"))
-    };
-    report.add(
-        severity,
-        node.position,
-        code,
-        message,
-        "here count timeout, retries, loadbalance and weight, also as <method>.timeout, and \
-         cluster (failover, failfast), warmup and disabled",
-    );
-}
-
 /// The texts of a list; in Java what is no list counts as absent.
 fn texts(
     map: &mut Mapping<'_>,
@@ -356,74 +262,6 @@ fn texts(
             Vec::new()
         }
     }
-}
-
-fn read_matches(node: &Node, compat: Compat, report: &mut Report) -> Option<Matches> {
-    let mut map = node.mapping("match", report)?;
-    let mut matches = Matches {
-        address: map.value("address").map(|node| read_address(node, report)),
-        provider_address: map.value("providerAddress").map(|node| read_address(node, report)),
-        service: read_oneof(&mut map, "service", compat, report),
-        app: read_oneof(&mut map, "app", compat, report),
-        parameters: Vec::new(),
-    };
-    if let Some(node) = map.peek("application") {
-        let severity = report.severity_of_loss(compat);
-        map.get("application");
-        report.add(
-            severity,
-            node.position,
-            "match-application",
-            "Java passes over match.application, so that the item applies to everybody",
-            "write app: {oneof: [{exact: NAME}]}",
-        );
-    }
-    for item in map.list("param", report) {
-        let Some(mut param) = item.mapping("a parameter match", report) else { continue };
-        let key = param.text("key", report).unwrap_or_default();
-        let value = param.value("value").map(|value| StringMatch::read(value, compat, report));
-        matches.parameters.push((key.into(), value));
-        param.finish(report);
-    }
-    map.finish(report);
-    Some(matches)
-}
-
-fn read_address(node: &Node, report: &mut Report) -> AddressMatch {
-    let Some(mut map) = node.mapping("an address match", report) else {
-        return AddressMatch::default();
-    };
-    let mut read = |key: &'static str| -> Option<Box<str>> {
-        map.value(key).map(|value| java_text(value).into())
-    };
-    let found =
-        AddressMatch { cidr: read("cird"), wildcard: read("wildcard"), exact: read("exact") };
-    if found == AddressMatch::default() {
-        report.warning(
-            node.position,
-            "empty-address-match",
-            "an address match without anything in it never matches",
-            "write {wildcard: \"10.0.*\"}, {cird: 10.0.0.0/16} or {exact: …}",
-        );
-    }
-    map.finish(report);
-    found
-}
-
-fn read_oneof(
-    map: &mut Mapping<'_>,
-    key: &'static str,
-    compat: Compat,
-    report: &mut Report,
-) -> Option<Vec<StringMatch>> {
-    let mut inside = map.mapping(key, report)?;
-    let list = inside
-        .list("oneof", report)
-        .iter()
-        .map(|node| StringMatch::read(node, compat, report))
-        .collect();
-    inside.finish(report);
-    Some(list)
 }
 
 /// `override://…` as a whole, from before 2.7.

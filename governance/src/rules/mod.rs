@@ -60,13 +60,27 @@ impl RuleSet {
     /// One that does not check out changes nothing: what was in force under its
     /// key stays in force.
     pub fn apply(&mut self, key: &str, text: Option<&str>, origin: Origin) -> Applied {
+        let parsed = RuleKey::parse(key);
+        if text.is_none() && parsed.is_none() {
+            self.findings.remove(key);
+            return Applied { findings: Vec::new(), affected: Affected::Nothing };
+        }
         let file = match &origin {
             Origin::File(path) => path.display().to_string(),
             Origin::Store { .. } => key.to_owned(),
         };
         let mut report = Report::new(file);
-        let affected = match RuleKey::parse(key) {
+        let affected = match parsed {
             Some(parsed) => self.replace(&parsed, text, &mut report),
+            None if key.ends_with(".script-router") => {
+                report.error(
+                    Position::default(),
+                    "script-not-run",
+                    "script rules are not run here",
+                    "write what the script does as a condition, tag or mesh rule",
+                );
+                Affected::Nothing
+            }
             None => {
                 report.error(
                     Position::default(),
@@ -173,4 +187,41 @@ fn replace_in<T>(
         },
     };
     table.set(&key.about, rule);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "lab.Echo::.condition-router";
+
+    fn apply(rules: &mut RuleSet, key: &str, text: Option<&str>) -> Applied {
+        rules.apply(key, text, Origin::Store { revision: 1 })
+    }
+
+    #[test]
+    fn a_bad_document_changes_nothing_and_is_remembered() {
+        let mut rules = RuleSet::default();
+        let good = apply(&mut rules, KEY, Some("conditions: ['=> region=hz']"));
+        assert_eq!(good.affected, Affected::Services(vec!["lab.Echo".to_owned()]));
+        let before = rules.conditions.get("lab.Echo::").cloned();
+        let bad = apply(&mut rules, KEY, Some("conditions: ['a!!b']"));
+        assert_eq!((bad.is_in_force(), bad.affected), (false, Affected::Nothing));
+        assert_eq!(rules.conditions.get("lab.Echo::").cloned(), before);
+        assert_eq!(rules.findings().count(), 1);
+        let gone = apply(&mut rules, KEY, None);
+        assert!(gone.is_in_force());
+        assert_eq!(rules.conditions.get("lab.Echo::"), None);
+        assert_eq!(rules.findings().count(), 0);
+    }
+
+    #[test]
+    fn a_key_of_no_known_kind_is_refused_and_forgotten() {
+        let mut rules = RuleSet::default();
+        assert!(!apply(&mut rules, "shop.nonsense", Some("x: 1")).is_in_force());
+        assert!(!apply(&mut rules, "shop.script-router", Some("x: 1")).is_in_force());
+        assert_eq!(rules.findings().count(), 2);
+        assert!(apply(&mut rules, "shop.nonsense", None).is_in_force());
+        assert_eq!(rules.findings().count(), 1);
+    }
 }

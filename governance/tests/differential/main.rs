@@ -53,7 +53,7 @@ fn ours(sample: &Sample) -> BTreeSet<String> {
 
 /// Compares one family of rules and prints the first differences in full.
 fn compare(family: &str, make: impl Fn(&mut fastrand::Rng) -> Sample) {
-    let count = setting("SPANWIRE_ORACLE_CASES", 3000);
+    let count = setting("SPANWIRE_ORACLE_CASES", 4000);
     let seed = setting("SPANWIRE_ORACLE_SEED", 1);
     let samples: Vec<Sample> =
         (0..count).map(|n| make(&mut fastrand::Rng::with_seed(seed + n))).collect();
@@ -117,7 +117,7 @@ fn our_terms(case: &Value) -> Value {
 
 #[test]
 fn configurators_change_the_same_as_in_java() {
-    let count = setting("SPANWIRE_ORACLE_CASES", 3000);
+    let count = setting("SPANWIRE_ORACLE_CASES", 4000);
     let seed = setting("SPANWIRE_ORACLE_SEED", 1);
     let cases: Vec<Value> = (0..count)
         .map(|n| configurator::configurators(&mut fastrand::Rng::with_seed(seed + n)))

@@ -61,13 +61,6 @@ pub trait Dice {
     fn roll(&mut self) -> f64;
 }
 
-impl Scratch {
-    /// The endpoints that the last decision chose from, by index.
-    pub(crate) fn candidates(&self) -> impl Iterator<Item = usize> + '_ {
-        self.sets.candidates.iter()
-    }
-}
-
 /// Memory that decisions reuse, so that they allocate nothing.
 #[derive(Debug, Default)]
 pub struct Scratch {
@@ -97,6 +90,11 @@ impl Scratch {
     /// Empty; it grows to the largest service it meets.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The endpoints that the last decision chose from, by index.
+    pub(crate) fn candidates(&self) -> impl Iterator<Item = usize> + '_ {
+        self.sets.candidates.iter()
     }
 }
 

@@ -35,15 +35,13 @@ pub enum Reason {
     TooLarge,
     /// The request's bytes could not be read.
     Unreadable,
-    /// This proxy is shutting down and takes no new calls.
-    Draining,
     /// A rule failed while it was applied.
     RuleFailed,
 }
 
 impl Reason {
     /// Every reason, for metrics that must exist before they happen.
-    pub const ALL: [Reason; 12] = [
+    pub const ALL: [Reason; 11] = [
         Reason::UnknownService,
         Reason::NoEndpoint,
         Reason::Denied,
@@ -54,7 +52,6 @@ impl Reason {
         Reason::Overloaded,
         Reason::TooLarge,
         Reason::Unreadable,
-        Reason::Draining,
         Reason::RuleFailed,
     ];
 
@@ -71,7 +68,6 @@ impl Reason {
             Reason::Overloaded => "overloaded",
             Reason::TooLarge => "too_large",
             Reason::Unreadable => "unreadable",
-            Reason::Draining => "draining",
             Reason::RuleFailed => "rule_failed",
         }
     }
@@ -84,8 +80,7 @@ impl Reason {
             Reason::AppUnreachable
             | Reason::ConnectionLost
             | Reason::Timeout
-            | Reason::Overloaded
-            | Reason::Draining => true,
+            | Reason::Overloaded => true,
             Reason::UnknownService
             | Reason::NoEndpoint
             | Reason::Denied

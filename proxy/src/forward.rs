@@ -132,7 +132,9 @@ pub(crate) fn request<C: FrameCodec>(
         return engine.reply(from, answerable, &fault);
     }
     let id = if one_way {
-        observe(worker, ended(Outcome::Sent));
+        if route.hop.tried.is_empty() {
+            observe(worker, ended(Outcome::Sent));
+        }
         engine.one_way_id(listener, route.hop.tried.len())
     } else {
         let call = Call {
@@ -302,7 +304,12 @@ fn refuse<C: FrameCodec>(
     started: Instant,
 ) {
     tracing::debug!(peer = from.peer, %fault, "refused");
-    observe_unsent(engine, from, listener, head, Outcome::Fault(fault.reason), started);
+    if from.address.is_some() {
+        observe_unsent(engine, from, listener, head, Outcome::Fault(fault.reason), started);
+    } else {
+        // A one-way call whose connection failed: it was counted when it was sent.
+        engine.worker.metrics.fault(fault.reason);
+    }
     engine.reply(from, answerable, fault);
 }
 

@@ -18,6 +18,8 @@ use crate::worker::Worker;
 /// How long a call to the application may take where nobody says: the caller
 /// has its own, shorter clock, this one only bounds what is remembered of it.
 pub(crate) const APP_TIMEOUT: Duration = Duration::from_secs(300);
+/// No call is remembered for longer, whatever its caller asks for.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 /// Endpoints tried for one call.
 const ATTEMPTS: usize = 5;
 /// The label of a method that cannot be read.
@@ -122,7 +124,7 @@ pub(crate) fn choose(worker: &Worker, ask: Ask<'_>) -> Result<Route, Refusal> {
         method,
         hop: Hop { endpoint, tried: ask.tried },
         index: decision.endpoint,
-        deadline: ask.started + decision.timeout.unwrap_or(default),
+        deadline: ask.started + decision.timeout.unwrap_or(default).min(LONGEST_TIMEOUT),
     })
 }
 

@@ -110,6 +110,11 @@ fn a_one_way_call_that_every_endpoint_refuses_is_given_up() {
     caller.send(&Request { flags: ONE_WAY, ..Request::new(9) }.bytes());
     wait_for(&proxy, &faults("unreachable"), 1);
     assert!(value(&proxy, CONNECT_FAILURES) <= 5);
+    let counted: Vec<_> = (proxy.metrics().render().lines())
+        .filter(|line| line.starts_with("spanwire_calls_total{") && !line.ends_with(" 0"))
+        .map(str::to_owned)
+        .collect();
+    assert!(matches!(&*counted, [one] if one.ends_with(" 1")), "one call: {counted:?}");
 }
 
 #[test]

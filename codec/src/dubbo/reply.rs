@@ -38,8 +38,6 @@ pub fn form(reason: Reason) -> Form {
         Reason::Timeout => Form::Status(31),
         // SERVER_THREADPOOL_EXHAUSTED_ERROR: NETWORK_EXCEPTION.
         Reason::Overloaded => Form::Status(100),
-        // SERVER_ERROR: NETWORK_EXCEPTION.
-        Reason::Draining => Form::Status(80),
         // NO_INVOKER_AVAILABLE_AFTER_FILTER.
         Reason::UnknownService | Reason::NoEndpoint => Form::Exception(6),
         // FORBIDDEN_EXCEPTION.

@@ -38,6 +38,11 @@ pub(crate) const USER: &str = "u7";
 pub(crate) const NOBODY: &str = "nobody";
 
 impl Peer {
+    /// Whether it is somebody else's proxy.
+    pub(crate) fn is_compared_with(self) -> bool {
+        !matches!(self, Peer::Direct | Peer::Floor | Peer::Spanwire | Peer::SpanwireRule)
+    }
+
     /// Those that are measured unless asked otherwise.
     pub(crate) const DEFAULT: [Peer; 6] = [
         Peer::Direct,

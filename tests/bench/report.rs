@@ -106,6 +106,9 @@ fn notes(results: &Results, proxies: &[Peer]) -> String {
             "\n*~*: most runs were disturbed by others on the machine; do not trust the cell.\n",
         );
     }
+    for breakdown in &results.breakdowns {
+        let _ = writeln!(out, "\nBroke down: {breakdown}");
+    }
     for failure in &results.failures {
         let _ = writeln!(out, "\nNot measured: {failure}");
     }
@@ -210,6 +213,7 @@ pub(crate) fn json(results: &Results, about: &str) -> Value {
         "about": about,
         "runs": closed.chain(open).chain(idle).collect::<Vec<_>>(),
         "targets": targets.collect::<Vec<_>>(),
+        "breakdowns": results.breakdowns,
         "failures": results.failures,
     })
 }

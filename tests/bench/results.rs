@@ -88,7 +88,9 @@ pub(crate) struct Results {
     pub(crate) idle: BTreeMap<Peer, Vec<Idle>>,
     /// Calls a second of the open load.
     pub(crate) open_rate: Option<f64>,
-    /// Runs that did not end well, in words.
+    /// Runs in which a peer broke under the open load, in words.
+    pub(crate) breakdowns: Vec<String>,
+    /// Other runs that did not end well, in words.
     pub(crate) failures: Vec<String>,
 }
 

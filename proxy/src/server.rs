@@ -28,6 +28,10 @@ use crate::worker_thread::{self, Seed, WorkerListener};
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4096;
+/// How long readiness waits for a store that does not answer. A proxy that
+/// restarts during an outage still has what the disk remembers and what is
+/// configured, which is better than no proxy.
+const STORE_PATIENCE: Duration = Duration::from_secs(3);
 /// How long workers may take to end after they were told to stop.
 const STOP: Duration = Duration::from_secs(2);
 
@@ -208,6 +212,11 @@ async fn serve(
     metrics.add_source(registry_source(&registry));
     if !config.store.is_empty() {
         readiness.hold("store", "it has not answered yet");
+        let readiness = readiness.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(STORE_PATIENCE).await;
+            readiness.release("store");
+        });
     }
     control.update(view.borrow_and_update().clone());
     let mut admin = None;

@@ -1,5 +1,8 @@
 //! How a proxy starts, and what it leaves a trace of.
 
+use std::io::{Read, Write};
+use std::time::{Duration, Instant};
+
 use proxy::config::AccessLog;
 use proxy::error::RunError;
 use proxy::server::Proxy;
@@ -26,6 +29,31 @@ fn workers_share_the_port_that_the_system_chose() {
         let mut caller = Wire::connect(proxy.address("out").unwrap());
         caller.send(&Request::new(id).bytes());
         assert_eq!(caller.expect().id, id);
+    }
+}
+
+#[test]
+fn a_store_that_is_away_holds_readiness_back_only_for_a_while() {
+    let mut config = outbound(&[Provider::new().echo_forever()]);
+    config.admin = Some(([127, 0, 0, 1], 0).into());
+    // A port that nobody listens on any more.
+    config.store = vec![format!("http://{}", Provider::new().address())];
+    let (proxy, mut caller) = start(config);
+    let admin = proxy.admin().unwrap();
+    let ready = || {
+        let mut page = std::net::TcpStream::connect(admin).unwrap();
+        page.write_all(b"GET /readyz HTTP/1.0\r\n\r\n").unwrap();
+        let mut text = String::new();
+        page.read_to_string(&mut text).unwrap();
+        text
+    };
+    assert!(ready().contains("store: it has not answered yet"));
+    caller.send(&Request::new(1).bytes());
+    assert_eq!(caller.expect().status, 20, "what is configured is called meanwhile");
+    let deadline = Instant::now() + 2 * SOON;
+    while !ready().starts_with("HTTP/1.0 200") {
+        assert!(Instant::now() < deadline, "{}", ready());
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -134,6 +134,32 @@ pub(super) fn host_and_port(text: &str) -> Option<(&str, u16)> {
     (!host.is_empty() && host.bytes().all(is_name)).then_some((host, port))
 }
 
+/// A kind of quantity that is written with a unit.
+struct Quantity<T> {
+    name: &'static str,
+    /// The finding's code where it is not one.
+    code: &'static str,
+    hint: &'static str,
+    read: fn(&str) -> Option<T>,
+    show: fn(T) -> String,
+}
+
+const DURATION: Quantity<Duration> = Quantity {
+    name: "duration",
+    code: "bad-duration",
+    hint: "write a number and a unit: us, ms, s, m or h, e.g. 500ms or 1.5s",
+    read: quantity::duration,
+    show: |duration| ShownDuration(duration).to_string(),
+};
+
+const SIZE: Quantity<u64> = Quantity {
+    name: "size",
+    code: "bad-size",
+    hint: "write a number and a unit: B, KiB, MiB or GiB, e.g. 8MiB",
+    read: quantity::size,
+    show: |size| ShownSize(size).to_string(),
+};
+
 /// A duration within `range`; `default` when the key is absent.
 pub(super) fn duration(
     mapping: &mut Mapping<'_>,
@@ -142,28 +168,7 @@ pub(super) fn duration(
     default: Duration,
     report: &mut Report,
 ) -> Duration {
-    let Some(node) = mapping.value(key) else { return default };
-    let Some(text) = node.text(key, report) else { return default };
-    match quantity::duration(text) {
-        Some(found) if range.contains(&found) => return found,
-        Some(_) => report.error(
-            node.position,
-            "out-of-range",
-            format!(
-                "{key} is {text}, but must be from {} to {}",
-                ShownDuration(*range.start()),
-                ShownDuration(*range.end())
-            ),
-            "",
-        ),
-        None => report.error(
-            node.position,
-            "bad-duration",
-            format!("{key} {text:?} is not a duration"),
-            "write a number and a unit: us, ms, s, m or h, e.g. 500ms or 1.5s",
-        ),
-    }
-    default
+    DURATION.within(mapping, key, &range, report).unwrap_or(default)
 }
 
 /// A size in bytes within `range`; `default` when the key is absent.
@@ -174,28 +179,41 @@ pub(super) fn size(
     default: u64,
     report: &mut Report,
 ) -> u64 {
-    let Some(node) = mapping.value(key) else { return default };
-    let Some(text) = node.text(key, report) else { return default };
-    match quantity::size(text) {
-        Some(found) if range.contains(&found) => return found,
-        Some(_) => report.error(
-            node.position,
-            "out-of-range",
-            format!(
-                "{key} is {text}, but must be from {} to {}",
-                ShownSize(*range.start()),
-                ShownSize(*range.end())
+    SIZE.within(mapping, key, &range, report).unwrap_or(default)
+}
+
+impl<T: Copy + PartialOrd> Quantity<T> {
+    /// The key's value; `None` when it is absent, or wrong and reported.
+    fn within(
+        &self,
+        mapping: &mut Mapping<'_>,
+        key: &'static str,
+        range: &RangeInclusive<T>,
+        report: &mut Report,
+    ) -> Option<T> {
+        let node = mapping.value(key)?;
+        let text = node.text(key, report)?;
+        match (self.read)(text) {
+            Some(found) if range.contains(&found) => return Some(found),
+            Some(_) => report.error(
+                node.position,
+                "out-of-range",
+                format!(
+                    "{key} is {text}, but must be from {} to {}",
+                    (self.show)(*range.start()),
+                    (self.show)(*range.end())
+                ),
+                "",
             ),
-            "",
-        ),
-        None => report.error(
-            node.position,
-            "bad-size",
-            format!("{key} {text:?} is not a size"),
-            "write a number and a unit: B, KiB, MiB or GiB, e.g. 8MiB",
-        ),
+            None => report.error(
+                node.position,
+                self.code,
+                format!("{key} {text:?} is not a {}", self.name),
+                self.hint,
+            ),
+        }
+        None
     }
-    default
 }
 
 #[cfg(test)]

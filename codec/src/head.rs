@@ -39,6 +39,19 @@ pub enum Argument<'a> {
     Other(Cow<'a, str>),
 }
 
+/// A request in HTTP's own terms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HttpRequest<'a> {
+    /// `GET`, `POST`…
+    pub method: &'a str,
+    /// `http` or `https`.
+    pub scheme: &'a str,
+    /// Host and port, as the client wrote them.
+    pub authority: &'a str,
+    /// The path, with its query behind a question mark where there is one.
+    pub path: &'a str,
+}
+
 /// What may be asked of a request.
 pub trait RequestHead {
     /// The routing key. Called once per call, first.
@@ -97,4 +110,10 @@ pub trait RequestHead {
 
     /// Whether no answer is expected.
     fn is_one_way(&self) -> bool;
+
+    /// The request in HTTP's own terms, for protocols over HTTP (gRPC and Triple
+    /// among them); `None` for any other.
+    fn http(&self) -> Option<HttpRequest<'_>> {
+        None
+    }
 }

@@ -28,5 +28,5 @@ pub mod value;
 pub use error::{DecodeError, EditError};
 pub use fault::{Fault, Outcome, Reason};
 pub use frame::{Detect, FrameCodec, Kind, Meta};
-pub use head::{Argument, RequestHead, Target};
+pub use head::{Argument, HttpRequest, RequestHead, Target};
 pub use value::Value;

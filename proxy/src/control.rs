@@ -250,7 +250,8 @@ fn static_endpoints(service: &StaticService, ids: &mut EndpointIds) -> Vec<Endpo
                 parameters.insert(key.to_owned(), value.clone());
             }
         }
-        match Endpoint::from_parts("dubbo", &service.name, &endpoint.address, parameters, ids) {
+        let protocol = service.protocol.name();
+        match Endpoint::from_parts(protocol, &service.name, &endpoint.address, parameters, ids) {
             Ok(endpoint) => endpoints.push(endpoint),
             Err(error) => {
                 tracing::error!(service = service.name, address = endpoint.address, %error, "a configured endpoint is left out");

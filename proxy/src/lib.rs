@@ -9,11 +9,13 @@
 //! * [`server`]: starts both sides and shuts them down.
 //! * [`control`]: builds the snapshots that workers route by; [`presence`]
 //!   announces the application behind an inbound listener.
-//! * [`worker_thread`], [`worker`], [`listener`]: one worker and how calls come in.
+//! * [`worker_thread`], [`worker`], [`listener`]: one worker and how calls come in;
+//!   [`detect`] tells what they speak, [`engines`] hands them over.
 //! * [`forward`]: the way of a call, in eight steps; [`route`] is its first
 //!   three, [`observe`] its seventh, [`callback`] its other direction,
 //!   [`parked`] where it waits for a service that is new.
-//! * [`framed`]: connections of whole-frame, multiplexed protocols.
+//! * [`framed`]: connections of whole-frame, multiplexed protocols; [`tcp`]: those
+//!   whose bytes are passed on unread.
 //! * [`health`], [`methods`], [`snapshot`]: what a worker looks up on the way.
 //! * [`metrics`], [`access_log`], [`admin`]: what people and machines see.
 //!
@@ -25,6 +27,8 @@ pub mod admin;
 mod callback;
 pub mod config;
 mod control;
+mod detect;
+mod engines;
 pub mod error;
 mod forward;
 mod framed;
@@ -38,5 +42,6 @@ mod presence;
 mod route;
 pub mod server;
 mod snapshot;
+mod tcp;
 mod worker;
 mod worker_thread;

@@ -1,10 +1,14 @@
 //! What a call needs to know of the listener it came in by.
 
 use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use governance::Service;
 use tokio::sync::Notify;
+
+use crate::detect::Takes;
+use crate::metrics::{DetectionMetrics, Side, WorkerMetrics};
 
 /// One listener, as one worker sees it.
 #[derive(Debug)]
@@ -15,6 +19,10 @@ pub(crate) struct ListenerContext {
     pub(crate) name: String,
     /// Where its calls go.
     pub(crate) destination: Destination,
+    /// What it takes.
+    pub(crate) takes: Takes,
+    /// What its connections turned out to speak.
+    pub(crate) detections: Arc<DetectionMetrics>,
     /// Open connections.
     pub(crate) connections: Cell<usize>,
     /// Whether the application behind it is connected, and did not ask for no more
@@ -29,10 +37,43 @@ impl ListenerContext {
         index: u32,
         name: String,
         destination: Destination,
+        takes: Takes,
         app_stops: Arc<Notify>,
+        metrics: &WorkerMetrics,
     ) -> Self {
+        let detections = metrics.listener(&name);
         let (connections, app_is_up) = (Cell::new(0), Cell::new(false));
-        ListenerContext { index, name, destination, connections, app_is_up, app_stops }
+        ListenerContext {
+            index,
+            name,
+            destination,
+            takes,
+            detections,
+            connections,
+            app_is_up,
+            app_stops,
+        }
+    }
+}
+
+/// A caller's connection, counted for as long as this lives.
+pub(crate) struct Admitted {
+    listener: Rc<ListenerContext>,
+    metrics: Arc<WorkerMetrics>,
+}
+
+impl Admitted {
+    pub(crate) fn new(listener: &Rc<ListenerContext>, metrics: &Arc<WorkerMetrics>) -> Self {
+        listener.connections.set(listener.connections.get() + 1);
+        metrics.connection_opened(Side::Downstream);
+        Admitted { listener: listener.clone(), metrics: metrics.clone() }
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.listener.connections.set(self.listener.connections.get() - 1);
+        self.metrics.connection_closed(Side::Downstream);
     }
 }
 

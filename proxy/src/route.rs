@@ -10,6 +10,7 @@ use codec::{DecodeError, Fault, Outcome, Reason, RequestHead};
 use governance::{Caller, EndpointId, Service};
 use smallvec::SmallVec;
 
+use crate::config::Protocol;
 use crate::listener::{Destination, ListenerContext};
 use crate::methods::Method;
 use crate::snapshot::Entry;
@@ -150,7 +151,7 @@ fn method(worker: &Worker, ask: &Ask<'_>) -> Result<Rc<Method>, Refusal> {
     }
     let table = match &ask.listener.destination {
         Destination::App(table) => table.clone(),
-        Destination::Mesh { .. } => find(worker, service)?,
+        Destination::Mesh { .. } => find(worker, service, ask.protocol)?,
     };
     if let Some(method) = known {
         method.set_table(current, table);
@@ -235,11 +236,17 @@ fn target<'a>(ask: &'a Ask<'_>) -> Result<(&'a str, Cow<'a, str>), Fault> {
 
 /// The current table of a service; asks the store for one it was not asked for
 /// before.
-fn find(worker: &Worker, service: &str) -> Result<Arc<Service>, Refusal> {
+fn find(worker: &Worker, service: &str, protocol: &str) -> Result<Arc<Service>, Refusal> {
     let snapshot = worker.snapshot();
     let snapshot = &snapshot.1;
     match snapshot.services.get(service) {
-        Some(Entry::Ready(table)) if !table.endpoints().is_empty() => Ok(table.clone()),
+        Some(Entry::Ready(table)) if !table.endpoints().is_empty() => {
+            if is_plain(table) == (protocol == Protocol::Tcp.name()) {
+                Ok(table.clone())
+            } else {
+                Err(other_protocol(service, protocol).into())
+            }
+        }
         Some(Entry::Ready(_)) => Err(unknown(service, snapshot.store_trouble.as_deref()).into()),
         Some(Entry::Pending) => Err(Refusal::Unlisted),
         None if snapshot.has_store && worker.subscriptions.subscribe(service) => {
@@ -252,6 +259,19 @@ fn find(worker: &Worker, service: &str) -> Result<Arc<Service>, Refusal> {
         )
         .into()),
     }
+}
+
+/// Whether it takes connections, not calls.
+fn is_plain(table: &Service) -> bool {
+    table.endpoints().iter().any(|endpoint| endpoint.protocol == Protocol::Tcp.name())
+}
+
+fn other_protocol(service: &str, protocol: &str) -> Fault {
+    Fault::new(
+        Reason::NoEndpoint,
+        format!("{service} is not provided over {protocol}"),
+        "plain TCP carries no calls, and calls no plain TCP: see `protocol` under `services`",
+    )
 }
 
 /// The fault of a call to a service that has no endpoint at all.

@@ -236,6 +236,7 @@ async fn serve(
             .map(|(((listener, socket), app), app_stops)| WorkerListener {
                 name: listener.name.clone(),
                 default_service: listener.default_service.clone(),
+                protocols: listener.protocols.clone(),
                 app: app.clone(),
                 app_stops: app_stops.clone(),
                 socket,

@@ -2,11 +2,14 @@
 //! speak. Nothing here is `Send`, locked, or handed to another thread.
 
 use std::cell::{Ref, RefCell};
+use std::io;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use governance::{Dice, Options, RuleSet, Scratch, Service};
+use governance::{Dice, EndpointId, Options, RuleSet, Scratch, Service};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::access_log::WorkerLog;
 use crate::config::{Limits, Timeouts};
@@ -79,6 +82,26 @@ impl Worker {
     /// Tells of every later snapshot.
     pub(crate) fn snapshot_changes(&self) -> watch::Receiver<u64> {
         self.published.subscribe()
+    }
+
+    /// Connects to an endpoint.
+    pub(crate) async fn dial(&self, address: &str) -> io::Result<TcpStream> {
+        let connect = timeout(self.timeouts.connect, TcpStream::connect(address));
+        let socket = connect.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        socket.set_nodelay(true)?;
+        Ok(socket)
+    }
+
+    /// An endpoint could not be connected to: it is left alone for a while.
+    pub(crate) fn connect_failed(&self, endpoint: EndpointId, address: &str, error: &io::Error) {
+        // Said once: where there is no other endpoint every call tries again.
+        if self.health.is_failing(endpoint) {
+            tracing::debug!(endpoint = address, %error, "connection failed again");
+        } else {
+            tracing::warn!(endpoint = address, %error, "connection failed");
+        }
+        self.health.failed(endpoint, Instant::now());
+        self.metrics.connect_failed();
     }
 
     /// `now` in milliseconds since 1970.

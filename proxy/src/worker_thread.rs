@@ -4,19 +4,18 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use codec::FrameCodec;
-use codec::dubbo::Dubbo;
 use governance::Service;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, watch};
 
 use crate::access_log::WorkerLog;
-use crate::config::{Limits, Timeouts};
+use crate::config::{Limits, Protocol, Timeouts};
 use crate::control::Subscriptions;
-use crate::framed::Engine;
+use crate::detect::Takes;
+use crate::engines::Engines;
 use crate::listener::{Destination, ListenerContext};
 use crate::metrics::WorkerMetrics;
 use crate::server::Phase;
@@ -25,8 +24,6 @@ use crate::worker::Worker;
 
 /// How long to leave a listener alone that cannot accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// How often a drain looks whether it is done.
-const DRAIN_TICK: Duration = Duration::from_millis(20);
 
 /// What a worker is made from.
 pub(crate) struct Seed {
@@ -44,6 +41,7 @@ pub(crate) struct Seed {
 pub(crate) struct WorkerListener {
     pub(crate) name: String,
     pub(crate) default_service: Option<String>,
+    pub(crate) protocols: Vec<Protocol>,
     /// The application's table, for an inbound listener.
     pub(crate) app: Option<Arc<Service>>,
     /// Notified when that says that it stops.
@@ -85,16 +83,20 @@ async fn work(seed: Seed) -> io::Result<()> {
             index as u32,
             listener.name,
             destination,
+            Takes::new(&listener.protocols),
             listener.app_stops,
+            &worker.metrics,
         )));
         sockets.push(TcpListener::from_std(listener.socket)?);
     }
-    let engine = Engine::<Dubbo>::new(worker, contexts.clone());
-    engine.start();
+    let engines = Engines::new(worker, contexts.clone());
+    engines.start();
     let accepting: Vec<_> = sockets
         .into_iter()
         .zip(contexts)
-        .map(|(socket, context)| tokio::task::spawn_local(accept(engine.clone(), context, socket)))
+        .map(|(socket, context)| {
+            tokio::task::spawn_local(accept(engines.clone(), context, socket, phase.clone()))
+        })
         .collect();
 
     let mut phases = phase;
@@ -110,7 +112,7 @@ async fn work(seed: Seed) -> io::Result<()> {
     if *phases.borrow() == Phase::Drain {
         let mut phases = phases.clone();
         tokio::select! {
-            () = drain(&engine) => {}
+            () = engines.drain() => {}
             _ = phases.wait_for(|phase| *phase == Phase::Stop) => {}
         }
     }
@@ -118,34 +120,28 @@ async fn work(seed: Seed) -> io::Result<()> {
 }
 
 /// Takes callers in, until it is aborted.
-async fn accept<C: FrameCodec>(
-    engine: Rc<Engine<C>>,
+async fn accept(
+    engines: Rc<Engines>,
     listener: Rc<ListenerContext>,
     socket: TcpListener,
+    phase: watch::Receiver<Phase>,
 ) {
     loop {
         match socket.accept().await {
             Ok((connection, peer)) => {
-                if listener.connections.get() >= engine.worker.limits.connections {
-                    engine.worker.metrics.connection_refused();
+                if listener.connections.get() >= engines.worker.limits.connections {
+                    engines.worker.metrics.connection_refused();
                     tracing::warn!(listener = listener.name, %peer, "refused: too many connections");
                     continue;
                 }
-                tokio::task::spawn_local(engine.clone().serve(listener.clone(), connection, peer));
+                let engines = engines.clone();
+                let serve = engines.serve(listener.clone(), connection, peer, phase.clone());
+                tokio::task::spawn_local(serve);
             }
             Err(error) => {
                 tracing::warn!(listener = listener.name, %error, "no connection can be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
-    }
-}
-
-/// Tells callers to send no more calls, answers what is in flight, and closes
-/// each connection once it is quiet.
-async fn drain<C: FrameCodec>(engine: &Rc<Engine<C>>) {
-    engine.go_away();
-    while engine.close_quiet_callers(Instant::now()) > 0 {
-        tokio::time::sleep(DRAIN_TICK).await;
     }
 }

@@ -18,6 +18,11 @@ pub fn received(side: &str) -> String {
     format!(r#"spanwire_received_bytes_total{{side="{side}"}}"#)
 }
 
+/// The series of the bytes given to one side's peers.
+pub fn sent(side: &str) -> String {
+    format!(r#"spanwire_sent_bytes_total{{side="{side}"}}"#)
+}
+
 /// The series of one reason's faults.
 pub fn faults(reason: &str) -> String {
     format!(r#"spanwire_faults_total{{reason="{reason}"}}"#)

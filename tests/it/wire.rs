@@ -6,7 +6,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use proxy::config::{Config, Direction, Limits, Listener, StaticEndpoint, StaticService, Timeouts};
+use proxy::config::{
+    Config, Direction, Limits, Listener, Protocol, StaticEndpoint, StaticService, Timeouts,
+};
 use proxy::server::Proxy;
 
 /// How long a test waits for what must come.
@@ -165,6 +167,14 @@ impl Wire {
         self.next().expect("a frame before the end of the stream")
     }
 
+    /// The next `count` bytes, whatever they mean.
+    #[track_caller]
+    pub fn take(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        self.stream.read_exact(&mut bytes).expect("so many bytes");
+        bytes
+    }
+
     /// Whether nothing comes for a while.
     pub fn is_quiet(&mut self, during: Duration) -> bool {
         self.stream.set_read_timeout(Some(during)).expect("a positive timeout");
@@ -186,6 +196,20 @@ impl Wire {
             Ok(count) => count == 0,
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => true,
             Err(error) => panic!("not closed: {error}"),
+        }
+    }
+
+    /// Whether the peer breaks the connection off. One that ends it, as if all had
+    /// been said, does not.
+    #[track_caller]
+    pub fn is_reset(&mut self) -> bool {
+        match self.stream.read(&mut [0]) {
+            Ok(count) => {
+                assert_eq!(count, 0, "bytes instead of an end");
+                false
+            }
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => true,
+            Err(error) => panic!("neither ended nor reset: {error}"),
         }
     }
 
@@ -350,7 +374,7 @@ pub fn listener(name: &str, direction: Direction) -> Listener {
         name: name.to_owned(),
         bind: ([127, 0, 0, 1], 0).into(),
         direction,
-        protocols: Vec::new(),
+        protocols: vec![Protocol::Dubbo],
         default_service: None,
     }
 }
@@ -358,7 +382,7 @@ pub fn listener(name: &str, direction: Direction) -> Listener {
 pub fn service(name: &str, endpoints: &[SocketAddr]) -> StaticService {
     StaticService {
         name: name.to_owned(),
-        protocol: proxy::config::Protocol::Dubbo,
+        protocol: Protocol::Dubbo,
         endpoints: endpoints
             .iter()
             .map(|address| StaticEndpoint {

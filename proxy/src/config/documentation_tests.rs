@@ -63,7 +63,7 @@ fn the_document_and_the_reader_know_the_same_keys() {
 #[test]
 fn the_documented_defaults_are_the_real_ones() {
     let Limits { frame, buffer, connections, pending } = Limits::default();
-    let Timeouts { call, connect, heartbeat, drain } = Timeouts::default();
+    let Timeouts { call, connect, detect, heartbeat, drain } = Timeouts::default();
     let documented = documented();
     for (key, default) in [
         ("limits.frame", ShownSize(frame).to_string()),
@@ -72,6 +72,7 @@ fn the_documented_defaults_are_the_real_ones() {
         ("limits.pending", pending.to_string()),
         ("timeouts.call", ShownDuration(call).to_string()),
         ("timeouts.connect", ShownDuration(connect).to_string()),
+        ("timeouts.detect", ShownDuration(detect).to_string()),
         ("timeouts.heartbeat", ShownDuration(heartbeat).to_string()),
         ("timeouts.drain", ShownDuration(drain).to_string()),
     ] {

@@ -6,7 +6,7 @@ use governance::document::{Mapping, Node, Report, Value};
 use governance::url::Url;
 
 use super::service;
-use super::value::{bind, peer, protocol, served};
+use super::value::{bind, peer, protocol, told_apart};
 use super::{Direction, Listener, Protocol, Registration};
 
 /// `has_store` says whether there is a store to register in.
@@ -59,6 +59,18 @@ fn listener(node: &Node, has_store: bool, report: &mut Report) -> Option<Listene
     let protocols = protocols(&mut mapping, report);
     let default_service =
         mapping.value("default_service").and_then(|node| service::name(node, report));
+    if let (Some(protocols), Some(direction)) = (&protocols, &direction)
+        && protocols.contains(&Protocol::Tcp)
+        && !matches!(direction, Direction::Inbound { .. })
+        && mapping.value("default_service").is_none()
+    {
+        report.error(
+            node.position,
+            "no-tcp-service",
+            "plain TCP names no service, and this listener has none for it",
+            "write default_service: the service that its connections are for",
+        );
+    }
     mapping.finish(report);
     Some(Listener {
         name: name?,
@@ -168,14 +180,14 @@ fn empty_list<'n>(mapping: &mut Mapping<'n>, key: &'static str) -> Option<&'n No
 }
 
 fn protocols(mapping: &mut Mapping<'_>, report: &mut Report) -> Option<Vec<Protocol>> {
-    let Some(list) = mapping.value("protocols") else { return Some(served()) };
+    let Some(list) = mapping.value("protocols") else { return Some(told_apart()) };
     let nodes = list.list("protocols", report)?;
     if nodes.is_empty() {
         report.error(
             list.position,
             "no-protocol",
             "protocols is empty, so nothing would be taken",
-            "leave protocols out to take every protocol that this build serves",
+            "leave protocols out to take every protocol that is told by its first bytes",
         );
         return None;
     }

@@ -82,6 +82,18 @@ pub struct StaticEndpoint {
 pub enum Protocol {
     /// Dubbo 2.0.2 framing (Java 2.6, 2.7 and 3.x `dubbo://`).
     Dubbo,
+    /// Bytes passed on unread; one connection is one call.
+    Tcp,
+}
+
+impl Protocol {
+    /// Its name in configurations, metrics and logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Protocol::Dubbo => "dubbo",
+            Protocol::Tcp => "tcp",
+        }
+    }
 }
 
 /// One socket to accept calls on.
@@ -93,10 +105,11 @@ pub struct Listener {
     pub bind: SocketAddr,
     /// Which way its calls go.
     pub direction: Direction,
-    /// The protocols it accepts; all this build serves when none is named.
+    /// The protocols it accepts; never empty. With [`Protocol::Tcp`] beside
+    /// others, whatever is none of the others passes as plain TCP.
     pub protocols: Vec<Protocol>,
-    /// The service to use where a call cannot be read (an unknown
-    /// serialization); `None` to answer with a fault.
+    /// The service of plain TCP, and of calls that cannot be read (an unknown
+    /// serialization); `None` to answer such calls with a fault.
     pub default_service: Option<String>,
 }
 
@@ -155,6 +168,9 @@ pub struct Timeouts {
     pub call: Duration,
     /// Making one connection to an endpoint.
     pub connect: Duration,
+    /// After which a caller that has said nothing passes as plain TCP, where a
+    /// listener takes that beside other protocols.
+    pub detect: Duration,
     /// Idle time after which a heartbeat is sent; three silent ones close.
     pub heartbeat: Duration,
     /// From SIGTERM to closing connections that still have calls in flight.
@@ -166,6 +182,7 @@ impl Default for Timeouts {
         Timeouts {
             call: Duration::from_millis(1000),
             connect: Duration::from_millis(3000),
+            detect: Duration::from_millis(100),
             heartbeat: Duration::from_secs(60),
             drain: Duration::from_secs(30),
         }

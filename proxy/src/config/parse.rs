@@ -178,6 +178,7 @@ fn timeouts(top: &mut Mapping<'_>, report: &mut Report) -> Timeouts {
     let timeouts = Timeouts {
         call: duration(&mut mapping, "call", ms(1)..=hour, default.call, report),
         connect: duration(&mut mapping, "connect", ms(1)..=hour, default.connect, report),
+        detect: duration(&mut mapping, "detect", ms(1)..=ms(10_000), default.detect, report),
         heartbeat: duration(&mut mapping, "heartbeat", ms(100)..=hour, default.heartbeat, report),
         drain: duration(&mut mapping, "drain", Duration::ZERO..=hour, default.drain, report),
     };

@@ -16,11 +16,19 @@ const DEFAULT_WEIGHT: u32 = 100;
 const NOT_LABELS: [&str; 3] = ["group", "version", "weight"];
 
 pub(super) fn services(top: &mut Mapping<'_>, report: &mut Report) -> Vec<StaticService> {
-    let mut seen = HashSet::new();
-    let mut services = Vec::new();
+    let mut services: Vec<StaticService> = Vec::new();
     for node in top.list("services", report) {
         let Some(service) = service(node, report) else { continue };
-        if seen.insert((service.name.clone(), service.protocol)) {
+        let mut namesakes = services.iter().filter(|other| other.name == service.name);
+        let is_tcp = service.protocol == Protocol::Tcp;
+        if namesakes.clone().any(|other| (other.protocol == Protocol::Tcp) != is_tcp) {
+            report.error(
+                node.position,
+                "mixed-service",
+                format!("service {:?} stands above with another protocol", service.name),
+                "plain TCP has no calls to tell apart: give it a name of its own",
+            );
+        } else if namesakes.all(|other| other.protocol != service.protocol) {
             services.push(service);
         } else {
             report.error(

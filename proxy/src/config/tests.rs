@@ -17,6 +17,7 @@ services:
     endpoints:
       - {address: "127.0.0.1:20990", weight: 50, group: g1, version: 1.0.0, labels: {region: hz}}
       - {address: "[::1]:20990"}
+  - {name: db, protocol: tcp, endpoints: [{address: "10.0.0.3:3306"}]}
 listeners:
   - {name: out, bind: "127.0.0.1:20880", direction: outbound, protocols: [dubbo], default_service: lab.EchoService}
   - name: in
@@ -25,8 +26,9 @@ listeners:
     app: localhost:20991
     register: {advertise: "10.0.0.7:20881", urls: ["dubbo://0.0.0.0:0/lab.EchoService?version=1.0.0"]}
   - {name: gw, bind: "[::]:8080", direction: gateway}
+  - {name: db, bind: "127.0.0.1:3306", direction: outbound, protocols: [dubbo, tcp], default_service: db}
 limits: {frame: 8MiB, buffer: 1.5MiB, connections: 100, pending: 200}
-timeouts: {call: 1.5s, connect: 200ms, heartbeat: 5s, drain: 0s}
+timeouts: {call: 1.5s, connect: 200ms, detect: 50ms, heartbeat: 5s, drain: 0s}
 access_log: logs/access.log
 "#;
 
@@ -51,6 +53,7 @@ fn everything_that_can_be_written_is_read() {
         protocols: vec![Protocol::Dubbo],
         default_service: default.map(str::to_owned),
     };
+    let dubbo_or_tcp = vec![Protocol::Dubbo, Protocol::Tcp];
     let expected = Config {
         workers: 3,
         admin: Some(([127, 0, 0, 1], 15000).into()),
@@ -58,14 +61,21 @@ fn everything_that_can_be_written_is_read() {
         state: Some("/etc/spanwire/state".into()),
         application: "web".to_owned(),
         labels: labels(&[("rank", "7"), ("region", "hz")]),
-        services: vec![StaticService {
-            name: "lab.EchoService".to_owned(),
-            protocol: Protocol::Dubbo,
-            endpoints: vec![
-                endpoint("127.0.0.1:20990", 50, "g1", "1.0.0", labels(&[("region", "hz")])),
-                endpoint("[::1]:20990", 100, "", "", labels(&[])),
-            ],
-        }],
+        services: vec![
+            StaticService {
+                name: "lab.EchoService".to_owned(),
+                protocol: Protocol::Dubbo,
+                endpoints: vec![
+                    endpoint("127.0.0.1:20990", 50, "g1", "1.0.0", labels(&[("region", "hz")])),
+                    endpoint("[::1]:20990", 100, "", "", labels(&[])),
+                ],
+            },
+            StaticService {
+                name: "db".to_owned(),
+                protocol: Protocol::Tcp,
+                endpoints: vec![endpoint("10.0.0.3:3306", 100, "", "", labels(&[]))],
+            },
+        ],
         rules: vec![],
         listeners: vec![
             listener("out", "127.0.0.1:20880", Direction::Outbound, Some("lab.EchoService")),
@@ -82,11 +92,16 @@ fn everything_that_can_be_written_is_read() {
                 None,
             ),
             listener("gw", "[::]:8080", Direction::Gateway, None),
+            Listener {
+                protocols: dubbo_or_tcp,
+                ..listener("db", "127.0.0.1:3306", Direction::Outbound, Some("db"))
+            },
         ],
         limits: Limits { frame: 8 << 20, buffer: 3 << 19, connections: 100, pending: 200 },
         timeouts: Timeouts {
             call: Duration::from_millis(1500),
             connect: Duration::from_millis(200),
+            detect: Duration::from_millis(50),
             heartbeat: Duration::from_secs(5),
             drain: Duration::ZERO,
         },
@@ -168,7 +183,7 @@ fn every_mistake_is_found_at_once() {
             "1:1 unknown key \"wokers\"|did you mean workers?",
             "2:8 admin \"nowhere\" is not an address to listen on|write IP:PORT, e.g. 127.0.0.1:20880, or 0.0.0.0:20880 to listen on every interface",
             "4:11 \"a b\" cannot be a service's name|write it as callers do, e.g. com.example.EchoService",
-            "5:15 protocol bolt is not served by this build|this build serves: dubbo",
+            "5:15 protocol bolt is not served by this build|this build serves: dubbo, tcp",
             "7:19 address \"x\" is not HOST:PORT|write e.g. 127.0.0.1:20880, provider.local:20880 or [::1]:20880",
             "7:22 unknown key \"wieght\"|did you mean weight?",
             "9:45 there is no direction \"sideways\"|outbound takes the local application's calls, inbound hands calls to it, gateway takes calls from anywhere",
@@ -257,7 +272,7 @@ fn mistakes_in_services() {
     check_line("services: [{name: a, protocol: dubbo}]", &["1:12 endpoints is missing|"]);
     check_line(
         "services: [{name: a, protocol: smoke, endpoints: []}]",
-        &["1:32 there is no protocol \"smoke\"|this build serves: dubbo"],
+        &["1:32 there is no protocol \"smoke\"|this build serves: dubbo, tcp"],
     );
     let endpoints =
         |list: &str| format!("services: [{{name: a, protocol: dubbo, endpoints: [{list}]}}]");
@@ -280,6 +295,12 @@ fn mistakes_in_services() {
     check_line(
         "services: [{name: a, protocol: dubbo, endpoints: []}, {name: a, protocol: dubbo, endpoints: []}]",
         &["1:55 service \"a\" stands here a second time|write all its endpoints in one place"],
+    );
+    check_line(
+        "services: [{name: a, protocol: dubbo, endpoints: []}, {name: a, protocol: tcp, endpoints: []}]",
+        &[
+            "1:55 service \"a\" stands above with another protocol|plain TCP has no calls to tell apart: give it a name of its own",
+        ],
     );
 }
 
@@ -326,12 +347,22 @@ fn mistakes_in_listeners() {
     check_listener(
         "{name: a, bind: '0.0.0.0:1', direction: gateway, protocols: []}",
         &[
-            "2:63 protocols is empty, so nothing would be taken|leave protocols out to take every protocol that this build serves",
+            "2:63 protocols is empty, so nothing would be taken|leave protocols out to take every protocol that is told by its first bytes",
         ],
     );
     check_listener(
         "{name: a, bind: '0.0.0.0:1', direction: gateway, protocols: [dubbo, grpc]}",
-        &["2:71 protocol grpc is not served by this build|this build serves: dubbo"],
+        &["2:71 protocol grpc is not served by this build|this build serves: dubbo, tcp"],
+    );
+    check_listener(
+        "{name: a, bind: '0.0.0.0:1', direction: gateway, protocols: [tcp]}",
+        &[
+            "2:3 plain TCP names no service, and this listener has none for it|write default_service: the service that its connections are for",
+        ],
+    );
+    check_listener(
+        "{name: a, bind: '0.0.0.0:1', direction: inbound, app: 'b:1', protocols: [tcp]}",
+        &[],
     );
     check_listener(
         "{name: a, bind: '0.0.0.0:1', direction: gateway}\n- {name: a, bind: '0.0.0.0:1', direction: gateway}",

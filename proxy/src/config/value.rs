@@ -18,12 +18,14 @@ const PROTOCOLS: [(&str, Option<Protocol>); 7] = [
     ("triple", None),
     ("http1", None),
     ("http2", None),
-    ("tcp", None),
+    ("tcp", Some(Protocol::Tcp)),
 ];
 
-/// The protocols that this build serves.
-pub(super) fn served() -> Vec<Protocol> {
-    PROTOCOLS.iter().filter_map(|(_, served)| *served).collect()
+/// What a listener takes that names no protocol: everything that is told by its
+/// first bytes. Plain TCP is whatever is left over, and must be asked for.
+pub(super) fn told_apart() -> Vec<Protocol> {
+    let served = PROTOCOLS.iter().filter_map(|(_, served)| *served);
+    served.filter(|protocol| *protocol != Protocol::Tcp).collect()
 }
 
 /// A protocol that this build serves.

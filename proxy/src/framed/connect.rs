@@ -1,6 +1,5 @@
 //! Connections: those that callers made to us, and those we make to endpoints.
 
-use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Instant;
@@ -26,16 +25,10 @@ impl<C: FrameCodec> Engine<C> {
         peer: SocketAddr,
     ) {
         let now = Instant::now();
-        if let Err(error) = socket.set_nodelay(true) {
-            tracing::debug!(%peer, %error, "the caller is gone already");
-            return;
-        }
         let (read, write) = socket.into_split();
         let link = Rc::new(Link::from_caller(self.number(), listener.clone(), peer, now));
         link.open(write, now);
         self.links.borrow_mut().insert(link.number, link.clone());
-        listener.connections.set(listener.connections.get() + 1);
-        self.worker.metrics.connection_opened(Side::Downstream);
 
         let end = drive(&self, &link, read).await;
         if matches!(end, End::Garbage(_) | End::Eof { mid_frame: true }) {
@@ -44,8 +37,6 @@ impl<C: FrameCodec> Engine<C> {
             tracing::debug!(peer = link.peer, listener = listener.name, %end, "a caller's connection ended");
         }
 
-        self.worker.metrics.connection_closed(Side::Downstream);
-        listener.connections.set(listener.connections.get() - 1);
         self.forget(&link);
         for upstream in link.bound.take() {
             upstream.link.bound.take();
@@ -110,19 +101,11 @@ impl<C: FrameCodec> Engine<C> {
     }
 
     async fn run_upstream(self: Rc<Self>, link: Rc<Link<C>>, endpoint: EndpointId) {
-        let socket = match self.dial(&link.peer).await {
+        let socket = match self.worker.dial(&link.peer).await {
             Ok(socket) if !link.is_closed() => socket,
             Ok(_) => return self.lost(&link, None),
             Err(error) => {
-                let now = Instant::now();
-                // Said once: where there is no other endpoint every call tries again.
-                if self.worker.health.is_failing(endpoint) {
-                    tracing::debug!(endpoint = link.peer, %error, "connection failed again");
-                } else {
-                    tracing::warn!(endpoint = link.peer, %error, "connection failed");
-                }
-                self.worker.health.failed(endpoint, now);
-                self.worker.metrics.connect_failed();
+                self.worker.connect_failed(endpoint, &link.peer, &error);
                 self.app_leaves(endpoint);
                 return self.lost(&link, Some(endpoint));
             }
@@ -144,14 +127,6 @@ impl<C: FrameCodec> Engine<C> {
         // One that hangs up on everybody would be connected to again and again.
         let silent = link.last_read.get() == opened;
         self.lost(&link, silent.then_some(endpoint));
-    }
-
-    async fn dial(&self, address: &str) -> io::Result<TcpStream> {
-        let connect =
-            tokio::time::timeout(self.worker.timeouts.connect, TcpStream::connect(address));
-        let socket = connect.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-        socket.set_nodelay(true)?;
-        Ok(socket)
     }
 
     /// Forgets requests that were given up while the connection was made.

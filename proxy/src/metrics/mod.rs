@@ -9,6 +9,7 @@
 //! other parts of the process count: they add it with [`Metrics::add_source`].
 
 mod cell;
+mod detection;
 mod label_sets;
 mod method;
 mod process;
@@ -23,11 +24,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use codec::Reason;
 
+pub(crate) use detection::DetectionMetrics;
 pub use method::MethodMetrics;
 pub(crate) use registry::registry_source;
 pub use text::{CONTENT_TYPE, Family, Label, Text};
 pub use worker::{Side, WorkerMetrics};
 
+use crate::detect::Detected;
 use label_sets::LabelSets;
 use method::{BOUNDS, MethodSum, outcomes};
 use worker::{SideCells, WorkerCells};
@@ -89,6 +92,7 @@ impl Metrics {
         text.gauge("spanwire_workers", "Worker threads.").sample(&[], workers.len());
         render_calls(&mut text, &workers);
         render_worker_cells(&mut text, &workers);
+        render_detections(&mut text, &workers);
         text.counter(
             "spanwire_config_reloads_total",
             "Changed configurations, by what became of them.",
@@ -150,6 +154,25 @@ fn render_calls(text: &mut Text, workers: &[Arc<WorkerMetrics>]) {
             ("method", &*set.method),
         ];
         durations.buckets(&labels, &BOUNDS, &sum.buckets, sum.micros);
+    }
+}
+
+fn render_detections(text: &mut Text, workers: &[Arc<WorkerMetrics>]) {
+    let mut sums = BTreeMap::<String, [u64; Detected::ALL.len()]>::new();
+    for worker in workers {
+        worker.each_listener(|listener, found| {
+            let sum = sums.entry(listener.to_owned()).or_default();
+            for (total, detected) in sum.iter_mut().zip(Detected::ALL) {
+                *total += found.get(detected);
+            }
+        });
+    }
+    let mut found = text
+        .counter("spanwire_connections_detected_total", "Callers' connections by what they speak.");
+    for (listener, sum) in &sums {
+        for (detected, count) in Detected::ALL.into_iter().zip(sum) {
+            found.sample(&[("listener", listener), ("protocol", detected.label())], count);
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use codec::Reason;
 
 use super::cell::Cell;
+use super::detection::DetectionMetrics;
 use super::label_sets::{LabelSet, LabelSets};
 use super::method::MethodMetrics;
 
@@ -38,6 +39,7 @@ impl Side {
 pub struct WorkerMetrics {
     sets: Arc<Mutex<LabelSets>>,
     methods: Mutex<HashMap<LabelSet, Arc<MethodMetrics>>>,
+    listeners: Mutex<HashMap<String, Arc<DetectionMetrics>>>,
     pub(super) cells: WorkerCells,
 }
 
@@ -79,7 +81,12 @@ impl WorkerCells {
 
 impl WorkerMetrics {
     pub(super) fn new(sets: Arc<Mutex<LabelSets>>) -> Self {
-        WorkerMetrics { sets, methods: Mutex::default(), cells: WorkerCells::default() }
+        WorkerMetrics {
+            sets,
+            methods: Mutex::default(),
+            listeners: Mutex::default(),
+            cells: WorkerCells::default(),
+        }
     }
 
     /// The counters of one method of one service behind one listener, made at
@@ -110,6 +117,20 @@ impl WorkerMetrics {
         let methods = self.methods.lock().unwrap_or_else(PoisonError::into_inner);
         for (set, method) in methods.iter() {
             each(set, method);
+        }
+    }
+
+    /// What is found out at one listener, by its name in the configuration.
+    pub(crate) fn listener(&self, name: &str) -> Arc<DetectionMetrics> {
+        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        listeners.entry(name.to_owned()).or_default().clone()
+    }
+
+    /// Calls `each` with every listener's name and counters.
+    pub(super) fn each_listener(&self, mut each: impl FnMut(&str, &DetectionMetrics)) {
+        let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, found) in listeners.iter() {
+            each(name, found);
         }
     }
 

@@ -1,0 +1,105 @@
+//! Who serves which connections of one worker: one engine for each kind of
+//! protocol, and [`Engines::serve`] to hand a new connection to the right one.
+//!
+//! A protocol that is not a `FrameCodec` comes in here: a field, an arm of the
+//! match, and its part in the drain.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use codec::dubbo::Dubbo;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use crate::detect::{Detected, detect};
+use crate::framed::Engine;
+use crate::listener::{Admitted, ListenerContext};
+use crate::server::Phase;
+use crate::tcp::Tcp;
+use crate::worker::Worker;
+
+/// How often a drain looks whether it is done.
+const DRAIN_TICK: Duration = Duration::from_millis(20);
+
+/// The engines of one worker.
+pub(crate) struct Engines {
+    pub(crate) worker: Rc<Worker>,
+    dubbo: Rc<Engine<Dubbo>>,
+    tcp: Rc<Tcp>,
+}
+
+impl Engines {
+    pub(crate) fn new(worker: Rc<Worker>, listeners: Vec<Rc<ListenerContext>>) -> Rc<Self> {
+        let dubbo = Engine::new(worker.clone(), listeners);
+        let tcp = Rc::new(Tcp::new(worker.clone()));
+        Rc::new(Engines { worker, dubbo, tcp })
+    }
+
+    /// Starts what runs beside the connections.
+    pub(crate) fn start(&self) {
+        self.dubbo.start();
+    }
+
+    /// Serves a caller until its connection ends. One that has not said what it
+    /// speaks when `phase` leaves [`Phase::Run`] is let go.
+    pub(crate) async fn serve(
+        self: Rc<Self>,
+        listener: Rc<ListenerContext>,
+        socket: TcpStream,
+        peer: SocketAddr,
+        mut phase: watch::Receiver<Phase>,
+    ) {
+        let _admitted = Admitted::new(&listener, &self.worker.metrics);
+        if let Err(error) = socket.set_nodelay(true) {
+            tracing::debug!(%peer, %error, "the caller is gone already");
+            return;
+        }
+        let detected = tokio::select! {
+            biased;
+            detected = detect(&socket, &listener.takes, &self.worker.timeouts) => detected,
+            _ = phase.wait_for(|phase| *phase != Phase::Run) => return,
+        };
+        listener.detections.found(detected);
+        match listener.takes.served_as(detected) {
+            Some(Detected::Dubbo) => self.dubbo.clone().serve(listener, socket, peer).await,
+            Some(Detected::Tcp) => self.tcp.serve(&listener, socket, peer).await,
+            _ => refuse(&listener, peer, detected),
+        }
+    }
+
+    /// Tells callers to send no more calls, answers what is in flight, and closes
+    /// each connection once it is quiet.
+    pub(crate) async fn drain(&self) {
+        self.dubbo.go_away();
+        while self.dubbo.close_quiet_callers(Instant::now()) + self.tcp.open() > 0 {
+            tokio::time::sleep(DRAIN_TICK).await;
+        }
+    }
+}
+
+/// Says why a connection is closed that nobody serves. The caller sees it reset:
+/// in what language to tell it more is not known.
+fn refuse(listener: &ListenerContext, peer: SocketAddr, detected: Detected) {
+    let listener = &listener.name;
+    match detected {
+        Detected::Tls => tracing::warn!(
+            listener,
+            %peer,
+            "closed: it speaks TLS, which this build does not serve; let it connect without"
+        ),
+        Detected::Dubbo | Detected::Http1 | Detected::Http2 => tracing::warn!(
+            listener,
+            %peer,
+            speaks = detected.label(),
+            "closed: the listener's `protocols` do not have what it speaks"
+        ),
+        Detected::Tcp | Detected::Unknown => tracing::warn!(
+            listener,
+            %peer,
+            "closed: its first bytes are of no protocol that the listener takes"
+        ),
+        Detected::Timeout => tracing::info!(listener, %peer, "closed: it says nothing"),
+        Detected::Closed => tracing::debug!(listener, %peer, "it hung up without a word"),
+    }
+}

@@ -37,11 +37,16 @@ pub enum Reason {
     Unreadable,
     /// A rule failed while it was applied.
     RuleFailed,
+    /// A rule injected a failure (`fault.abort`); the call was not sent.
+    Injected,
+    /// A rule answers such calls itself: with a redirect, or a response that
+    /// stands in it.
+    Answered,
 }
 
 impl Reason {
     /// Every reason, for metrics that must exist before they happen.
-    pub const ALL: [Reason; 11] = [
+    pub const ALL: [Reason; 13] = [
         Reason::UnknownService,
         Reason::NoEndpoint,
         Reason::Denied,
@@ -53,6 +58,8 @@ impl Reason {
         Reason::TooLarge,
         Reason::Unreadable,
         Reason::RuleFailed,
+        Reason::Injected,
+        Reason::Answered,
     ];
 
     /// The metric label, stable across versions.
@@ -69,6 +76,8 @@ impl Reason {
             Reason::TooLarge => "too_large",
             Reason::Unreadable => "unreadable",
             Reason::RuleFailed => "rule_failed",
+            Reason::Injected => "injected",
+            Reason::Answered => "answered",
         }
     }
 
@@ -87,7 +96,9 @@ impl Reason {
             | Reason::Unreachable
             | Reason::TooLarge
             | Reason::Unreadable
-            | Reason::RuleFailed => false,
+            | Reason::RuleFailed
+            | Reason::Injected
+            | Reason::Answered => false,
         }
     }
 
@@ -106,6 +117,22 @@ pub struct Fault {
     pub detail: Cow<'static, str>,
     /// What the reader can do about it.
     pub hint: Cow<'static, str>,
+    /// The answer that a rule orders, where it is not the reason's own.
+    pub answer: Option<Box<Answer>>,
+}
+
+/// An answer that a rule orders, in the terms of the protocols that have such.
+/// Others say what the fault says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Answer {
+    /// The HTTP status.
+    pub http_status: Option<u16>,
+    /// The gRPC status; where absent, the HTTP status says it.
+    pub grpc_status: Option<u16>,
+    /// Further HTTP headers, such as `location`, by their names in lower case.
+    pub headers: Vec<(Cow<'static, str>, String)>,
+    /// The body of an HTTP answer; the fault's own text where absent.
+    pub body: Option<Box<[u8]>>,
 }
 
 impl Fault {
@@ -115,7 +142,14 @@ impl Fault {
         detail: impl Into<Cow<'static, str>>,
         hint: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Fault { reason, detail: detail.into(), hint: hint.into() }
+        Fault { reason, detail: detail.into(), hint: hint.into(), answer: None }
+    }
+
+    /// The same, answered as a rule orders it.
+    #[must_use]
+    pub fn with_answer(mut self, answer: Answer) -> Self {
+        self.answer = Some(Box::new(answer));
+        self
     }
 }
 

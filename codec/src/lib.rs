@@ -26,7 +26,7 @@ pub mod jsonb;
 pub mod value;
 
 pub use error::{DecodeError, EditError};
-pub use fault::{Fault, Outcome, Reason};
+pub use fault::{Answer, Fault, Outcome, Reason};
 pub use frame::{Detect, FrameCodec, Kind, Meta};
 pub use head::{Argument, HttpRequest, RequestHead, Target};
 pub use value::Value;

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use codec::{Fault, Reason, RequestHead};
 use foldhash::fast::FixedState;
 
 use crate::balance::{Choice, Memory};
+use crate::directives::{Directives, Mirrors, TrafficPolicy};
 use crate::endpoint::{EndpointId, none_if_zero};
 use crate::route::{CallView, Emptied, Narrowing, Trace, Untraced, Verdict};
 use crate::rules::Compat;
@@ -99,7 +101,7 @@ impl Scratch {
 }
 
 /// Where a call goes and how.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
     /// The index of the endpoint in [`Service::endpoints`].
     pub endpoint: usize,
@@ -111,6 +113,15 @@ pub struct Decision {
     pub retries: u32,
     /// The endpoint was tried already, because there is no other.
     pub repeats: bool,
+    /// How long to wait before the call is sent: an injected delay, which the
+    /// deadline includes. Only for the first attempt.
+    pub delay: Option<Duration>,
+    /// Endpoints that get a copy of the call. Only with the first attempt.
+    pub mirrors: Mirrors,
+    /// What the route orders that took the call.
+    pub directives: Option<Arc<Directives>>,
+    /// What a destination rule says of the way to the endpoint.
+    pub policy: Option<Arc<TrafficPolicy>>,
 }
 
 /// Chooses the endpoint for one call.
@@ -121,8 +132,9 @@ pub struct Decision {
 /// # Errors
 /// A [`Fault`] that names what was asked and what there is:
 /// [`Reason::NoEndpoint`], [`Reason::Denied`] where a rule is there to deny such
-/// calls, or [`Reason::Unreadable`] where the call's version is needed and cannot
-/// be read.
+/// calls, [`Reason::Injected`] where a route says that this one fails,
+/// [`Reason::Answered`] where a route answers an HTTP request itself, or
+/// [`Reason::Unreadable`] where the call's version is needed and cannot be read.
 pub fn decide(
     service: &Service,
     request: &Request<'_>,
@@ -222,7 +234,16 @@ pub(crate) fn decision(
     };
     let said = settings.timeout.filter(|timeout| !timeout.is_zero());
     let timeout = if ordered { said } else { asked.or(said) };
-    Decision { endpoint, timeout, retries, repeats }
+    Decision {
+        endpoint,
+        timeout,
+        retries,
+        repeats,
+        delay: None,
+        mirrors: Mirrors::default(),
+        directives: None,
+        policy: None,
+    }
 }
 
 /// What configurators make of the endpoints for this caller.

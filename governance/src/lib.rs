@@ -7,6 +7,7 @@
 //! * [`rules`]: the rule documents in force, each checked before it counts.
 //! * [`service`]: endpoints and rules of one service, compiled into tables.
 //! * [`mod@decide`]: one call, one decision.
+//! * [`directives`]: what a route orders for its calls beyond their endpoint.
 //! * [`document`]: YAML with positions, and findings about it.
 //! * [`explain`]: deciding calls that are written down.
 //!
@@ -15,6 +16,7 @@
 
 mod balance;
 pub mod decide;
+pub mod directives;
 pub mod document;
 pub mod endpoint;
 pub mod explain;
@@ -28,6 +30,7 @@ pub mod settings;
 pub mod url;
 
 pub use decide::{Caller, Decision, Dice, Loads, Request, Scratch, decide};
+pub use directives::{Directives, Mirrors, TrafficPolicy};
 pub use document::{Finding, Severity};
 pub use endpoint::{Endpoint, EndpointId, EndpointIds};
 pub use parameters::Parameters;

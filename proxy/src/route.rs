@@ -108,7 +108,8 @@ pub(crate) fn choose(worker: &Worker, ask: Ask<'_>) -> Result<Route, Refusal> {
             &mut *worker.dice.borrow_mut(),
             &mut worker.scratch.borrow_mut(),
         )?;
-        Ok((decision, service.endpoints()[decision.endpoint].id))
+        let endpoint = service.endpoints()[decision.endpoint].id;
+        Ok((decision, endpoint))
     };
     let (decision, endpoint) = match method.with_table(generation(&ask, snapshot.0), decide) {
         Some(decided) => decided.map_err(Refusal::Fault)?,

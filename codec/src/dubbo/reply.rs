@@ -49,7 +49,7 @@ pub fn form(reason: Reason) -> Form {
         // SERIALIZATION_EXCEPTION.
         Reason::Unreadable => Form::Exception(5),
         // UNKNOWN_EXCEPTION.
-        Reason::RuleFailed => Form::Exception(0),
+        Reason::RuleFailed | Reason::Injected | Reason::Answered => Form::Exception(0),
     }
 }
 

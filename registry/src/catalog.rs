@@ -11,11 +11,11 @@ use crate::counters::Counters;
 use crate::key;
 use crate::layout::{Kind, Layout};
 use crate::listing::Listing;
-use crate::rules::{Documents, Rules};
+use crate::rules::{Documents, Merged, Rules};
 use crate::settings::Settings;
 use crate::snapshot::Snapshot;
 use crate::store::range::{Range, Update, Wanted};
-use crate::view::{Instance, LastGoodReason, Service, ServiceState, View};
+use crate::view::{Instance, LastGoodReason, RulePlace, Service, ServiceState, View};
 
 /// Everything known, and the view made of it.
 #[derive(Debug)]
@@ -129,14 +129,18 @@ impl Catalog {
             }
             Update::Listed { range, entries, revision } => {
                 let counters = Arc::clone(&self.counters);
-                self.told(&range, revision, now, |listing| listing.replace(entries, &counters));
+                self.told(&range, revision, now, |listing| {
+                    listing.replace(entries, revision, &counters);
+                });
             }
             Update::Resumed { range } => {
                 self.told(&range, 0, now, |listing| listing.synced = true);
             }
             Update::Changed { range, changes, revision } => {
                 let counters = Arc::clone(&self.counters);
-                self.told(&range, revision, now, |listing| listing.apply(changes, &counters));
+                self.told(&range, revision, now, |listing| {
+                    listing.apply(changes, revision, &counters);
+                });
             }
         }
     }
@@ -378,6 +382,13 @@ impl Catalog {
     /// Makes the rules' part of the view anew.
     fn merge_rules(&mut self) {
         let places = [self.layout.dubbo_rules(), self.layout.own_rules()];
+        let followed: Vec<RulePlace> = places
+            .iter()
+            .filter_map(|range| {
+                let Listing { told, newest, .. } = *self.listings.get(range)?;
+                Some(RulePlace { prefix: range.key.clone(), told, newest })
+            })
+            .collect();
         let layers = places.map(|range| {
             match self.listings.get(&range).filter(|listing| listing.listed) {
                 Some(listing) => listing.rules().cloned().collect(),
@@ -386,9 +397,11 @@ impl Catalog {
                 None => Vec::new(),
             }
         });
-        let rules = self.rules.merge(layers.into_iter().flatten(), &self.view.rules);
-        if rules != self.view.rules {
-            self.view.rules = rules;
+        let merged = self.rules.merge(layers.into_iter().flatten(), &self.view.rules);
+        let Merged { documents, hidden } = merged;
+        let view = &mut self.view;
+        if documents != view.rules || hidden != view.hidden || followed != view.rule_places {
+            (view.rules, view.hidden, view.rule_places) = (documents, hidden, followed);
             self.changed = true;
         }
     }

@@ -94,7 +94,8 @@ impl Files {
                 Ok(text) if before.is_some_and(|before| before.text == text) => before.cloned(),
                 Ok(text) => {
                     let origin = Origin::File(file.clone());
-                    Some(Arc::new(RuleDocument { key: key.clone(), text, origin }))
+                    let key = key.clone();
+                    Some(Arc::new(RuleDocument { key, text, origin, unreadable: None }))
                 }
                 Err(error) => {
                     tracing::warn!(file = %file.display(), %error, "rule file cannot be read; its last text stays");

@@ -10,6 +10,7 @@
 //! * [`registry`]: the handle; starting and subscribing. Behind it, `keeper`
 //!   owns the `catalog`, which turns what the `store` and the `files` tell into
 //!   views; `snapshot` keeps the last good one on disk.
+//! * [`mod@look`]: one look at the store, for commands that answer one question.
 //! * [`registration`] and [`presence`]: putting an application into the store.
 //! * [`key`]: how Dubbo writes a URL into a key.
 //! * [`counters`]: numbers for `/metrics`.
@@ -18,6 +19,7 @@
 pub mod counters;
 pub mod embedded;
 pub mod key;
+pub mod look;
 pub mod presence;
 pub mod registration;
 pub mod registry;
@@ -36,9 +38,11 @@ mod store;
 
 pub use counters::Counters;
 pub use key::KeyError;
+pub use look::{LookError, look};
 pub use registration::{Registration, RegistrationState};
 pub use registry::Registry;
 pub use settings::{Settings, StartError};
 pub use view::{
-    Instance, LastGoodReason, Origin, RuleDocument, Service, ServiceState, StoreStatus, View,
+    Instance, LastGoodReason, Origin, RuleDocument, RulePlace, Service, ServiceState, StoreStatus,
+    View,
 };

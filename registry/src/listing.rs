@@ -36,16 +36,23 @@ pub(crate) struct Listing {
     pub(crate) listed: bool,
     /// Whether they are followed right now.
     pub(crate) synced: bool,
+    /// The revision up to which every change is in `facts`.
+    pub(crate) told: i64,
+    /// The revision of the newest change seen.
+    pub(crate) newest: i64,
 }
 
 impl Listing {
     pub(crate) fn new(kind: Kind, range: &Range, wish: u64) -> Listing {
         let prefix = if range.prefix { range.key.clone() } else { String::new() };
-        Listing { kind, wish, prefix, facts: BTreeMap::new(), listed: false, synced: false }
+        let (listed, synced, told, newest) = (false, false, 0, 0);
+        Listing { kind, wish, prefix, facts: BTreeMap::new(), listed, synced, told, newest }
     }
 
-    pub(crate) fn replace(&mut self, entries: Vec<Entry>, counters: &Counters) {
+    pub(crate) fn replace(&mut self, entries: Vec<Entry>, revision: i64, counters: &Counters) {
         self.facts.clear();
+        self.told = revision;
+        self.newest = entries.iter().map(|entry| entry.revision).max().unwrap_or(0);
         for entry in entries {
             self.put(entry, counters);
         }
@@ -53,7 +60,9 @@ impl Listing {
         self.synced = true;
     }
 
-    pub(crate) fn apply(&mut self, changes: Vec<Change>, counters: &Counters) {
+    pub(crate) fn apply(&mut self, changes: Vec<Change>, revision: i64, counters: &Counters) {
+        self.told = self.told.max(revision);
+        self.newest = self.newest.max(revision);
         for change in changes {
             match change {
                 Change::Put(entry) => self.put(entry, counters),
@@ -111,11 +120,12 @@ impl Listing {
             Kind::DubboRules | Kind::OwnRules if tail.is_empty() => None,
             Kind::DubboRules | Kind::OwnRules => Some(Fact::Rule(Arc::new(RuleDocument {
                 key: tail.to_owned(),
-                text: text()?.to_owned(),
+                text: text().unwrap_or_default().to_owned(),
                 origin: Origin::Store {
                     key: format!("{}{tail}", self.prefix),
                     revision: entry.revision,
                 },
+                unreadable: text().err(),
             }))),
         })
     }
@@ -182,12 +192,13 @@ mod tests {
                 entry(b"/dubbo/a/providers/dubbo%3A%2F%2Fh%3A1%2Fa", "123"),
                 entry(b"/dubbo/a/providers/", ""),
             ],
+            7,
             &counters,
         );
         assert_eq!(listing.providers().count(), 1);
         assert_eq!(counters.bad_keys.load(Ordering::Relaxed), 3);
         let gone = Change::Delete(b"/dubbo/a/providers/dubbo%3A%2F%2Fh%3A1%2Fa".to_vec());
-        listing.apply(vec![gone, Change::Delete(vec![0xff])], &counters);
+        listing.apply(vec![gone, Change::Delete(vec![0xff])], 8, &counters);
         assert_eq!(listing.providers().count(), 0);
     }
 
@@ -197,9 +208,23 @@ mod tests {
         let mut listing =
             Listing::new(Kind::Instances, &Range::prefix("/services/a/".to_owned()), 1);
         let good = entry(b"/services/a/h:1", r#"{"host":"h","port":1}"#);
-        listing.replace(vec![good], &counters);
+        listing.replace(vec![good], 7, &counters);
         assert_eq!(listing.instances().count(), 1);
-        listing.apply(vec![Change::Put(entry(b"/services/a/h:1", "{"))], &counters);
+        listing.apply(vec![Change::Put(entry(b"/services/a/h:1", "{"))], 8, &counters);
         assert_eq!(listing.instances().count(), 0);
+    }
+
+    #[test]
+    fn a_rule_that_cannot_be_read_is_told_not_left_out() {
+        let counters = Counters::default();
+        let range = Range::prefix("/dubbo/config/dubbo/".to_owned());
+        let mut listing = Listing::new(Kind::DubboRules, &range, 1);
+        let key = b"/dubbo/config/dubbo/a.tag-router";
+        listing.replace(vec![entry(key, "force: true")], 9, &counters);
+        let bad = Entry { key: key.to_vec(), value: vec![0xff], revision: 12 };
+        listing.apply(vec![Change::Put(bad)], 12, &counters);
+        let [rule] = &listing.rules().collect::<Vec<_>>()[..] else { panic!("one rule") };
+        assert_eq!(rule.unreadable.as_deref(), Some("the value is not UTF-8"));
+        assert_eq!((listing.told, listing.newest), (12, 12));
     }
 }

@@ -18,6 +18,15 @@ pub(crate) struct Rules {
     hidden: BTreeSet<String>,
 }
 
+/// What [`Rules::merge`] makes.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Merged {
+    /// The documents that count.
+    pub(crate) documents: Documents,
+    /// Those hidden behind them, by key.
+    pub(crate) hidden: Vec<Arc<RuleDocument>>,
+}
+
 impl Rules {
     pub(crate) fn set_files(&mut self, files: Documents) {
         self.files = files;
@@ -29,24 +38,30 @@ impl Rules {
         &mut self,
         store: impl Iterator<Item = Arc<RuleDocument>>,
         before: &Documents,
-    ) -> Documents {
-        let mut merged: Documents = store.map(|rule| (rule.key.clone(), rule)).collect();
-        let mut hidden = BTreeSet::new();
+    ) -> Merged {
+        let mut documents = Documents::new();
+        let mut hidden = Vec::new();
+        for rule in store {
+            hidden.extend(documents.insert(rule.key.clone(), rule));
+        }
+        let mut behind_files = BTreeSet::new();
         for (key, rule) in &self.files {
-            if let Some(other) = merged.insert(key.clone(), Arc::clone(rule)) {
+            if let Some(other) = documents.insert(key.clone(), Arc::clone(rule)) {
                 if !self.hidden.contains(key) {
                     tracing::warn!(key, file = ?rule.origin, store = ?other.origin, "a rule file hides the store's rule of the same key");
                 }
-                hidden.insert(key.clone());
+                behind_files.insert(key.clone());
+                hidden.push(other);
             }
         }
-        self.hidden = hidden;
-        for (key, rule) in &mut merged {
+        self.hidden = behind_files;
+        hidden.sort_by(|a, b| a.key.cmp(&b.key));
+        for (key, rule) in &mut documents {
             if let Some(same) = before.get(key).filter(|before| *before == rule) {
                 *rule = Arc::clone(same);
             }
         }
-        merged
+        Merged { documents, hidden }
     }
 }
 
@@ -57,20 +72,28 @@ mod tests {
 
     fn document(key: &str, text: &str) -> Arc<RuleDocument> {
         let origin = Origin::File(text.into());
-        Arc::new(RuleDocument { key: key.to_owned(), text: text.to_owned(), origin })
+        let (key, text) = (key.to_owned(), text.to_owned());
+        Arc::new(RuleDocument { key, text, origin, unreadable: None })
     }
 
     #[test]
     fn files_win_and_the_unchanged_stay_the_same() {
         let mut rules = Rules::default();
         let store = || [document("a", "dubbo"), document("b", "dubbo"), document("a", "own")];
-        let first = rules.merge(store().into_iter(), &Documents::new());
+        let merged = rules.merge(store().into_iter(), &Documents::new());
+        let hidden = |merged: &Merged| -> Vec<String> {
+            merged.hidden.iter().map(|rule| rule.text.clone()).collect()
+        };
+        assert_eq!(hidden(&merged), ["dubbo"]);
+        let first = merged.documents;
         assert_eq!((first["a"].text.as_str(), first["b"].text.as_str()), ("own", "dubbo"));
         rules.set_files(Documents::from([("a".to_owned(), document("a", "file"))]));
-        let second = rules.merge(store().into_iter(), &first);
+        let merged = rules.merge(store().into_iter(), &first);
+        assert_eq!(hidden(&merged), ["dubbo", "own"]);
+        let second = merged.documents;
         assert_eq!(second["a"].text, "file");
         assert!(Arc::ptr_eq(&first["b"], &second["b"]));
         rules.set_files(Documents::new());
-        assert_eq!(rules.merge(store().into_iter(), &second), first);
+        assert_eq!(rules.merge(store().into_iter(), &second).documents, first);
     }
 }

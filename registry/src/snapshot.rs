@@ -58,7 +58,8 @@ pub(crate) struct KnownRule {
 impl KnownRule {
     fn document(&self) -> RuleDocument {
         let origin = Origin::Store { key: self.store_key.clone(), revision: self.revision };
-        RuleDocument { key: self.key.clone(), text: self.text.clone(), origin }
+        let (key, text) = (self.key.clone(), self.text.clone());
+        RuleDocument { key, text, origin, unreadable: None }
     }
 }
 
@@ -93,6 +94,7 @@ impl Snapshot {
         let rules = view
             .rules
             .values()
+            .filter(|rule| rule.unreadable.is_none())
             .filter_map(|rule| match &rule.origin {
                 Origin::File(_) => None,
                 Origin::Store { key, revision } => Some(KnownRule {

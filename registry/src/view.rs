@@ -19,6 +19,12 @@ pub struct View {
     /// Rule documents by key (Dubbo's data id, for example
     /// `shop-detail.tag-router`).
     pub rules: BTreeMap<String, Arc<RuleDocument>>,
+    /// Rule documents that do not count, because a place that comes first has
+    /// one of the same key; by key.
+    pub hidden: Vec<Arc<RuleDocument>>,
+    /// The store's folders of rule documents, the one that comes first last;
+    /// none without a store.
+    pub rule_places: Vec<RulePlace>,
     /// How the store is.
     pub store: StoreStatus,
 }
@@ -92,10 +98,25 @@ pub struct Instance {
 pub struct RuleDocument {
     /// Its key: Dubbo's data id, or the file's name without `.yaml`/`.yml`.
     pub key: String,
-    /// The text, byte for byte.
+    /// The text, byte for byte; empty where it cannot be read.
     pub text: String,
     /// Where it comes from.
     pub origin: Origin,
+    /// Why it cannot be read. Such a document is told, not left out, so that
+    /// nobody takes it for removed.
+    pub unreadable: Option<String>,
+}
+
+/// A folder of rule documents in the store, and how far it was followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RulePlace {
+    /// What every key in it starts with.
+    pub prefix: String,
+    /// Every change up to this revision of the store is in the view; 0 before
+    /// the first answer.
+    pub told: i64,
+    /// The revision of the newest change seen in it; 0 for none.
+    pub newest: i64,
 }
 
 /// Where a rule document comes from.

@@ -15,6 +15,7 @@ against_each!(
     lists_then_follows_and_one_change_touches_one_service,
     a_change_is_seen_within_milliseconds,
     rules_come_from_both_places_and_files_with_one_order,
+    one_look_sees_what_a_registry_would,
     applications_add_instances_at_other_addresses,
     a_big_service_is_listed_page_by_page,
 );
@@ -106,11 +107,52 @@ async fn rules_come_from_both_places_and_files_with_one_order(store: Store) {
     let view = rule_is(Some("file")).await;
     assert_eq!(view.rules[key].origin, Origin::File(file.clone()));
     std::fs::remove_file(&file).unwrap();
-    rule_is(Some("own")).await;
+    let view = rule_is(Some("own")).await;
+    let hidden: Vec<&str> = view.hidden.iter().map(|rule| rule.text.as_str()).collect();
+    assert_eq!(hidden, ["dubbo"]);
+    let places: Vec<(&str, i64)> =
+        view.rule_places.iter().map(|place| (place.prefix.as_str(), place.newest)).collect();
+    assert_eq!(places, [("/dubbo/config/dubbo/", revision - 1), ("/spanwire/rules/", revision)]);
+    assert!(view.rule_places.iter().all(|place| place.told >= place.newest), "{view:#?}");
     client.delete(format!("/spanwire/rules/{key}"), None).await.unwrap();
     rule_is(Some("dubbo")).await;
-    client.delete(format!("/dubbo/config/dubbo/{key}"), None).await.unwrap();
-    rule_is(None).await;
+    let answer = client.delete(format!("/dubbo/config/dubbo/{key}"), None).await.unwrap();
+    let gone = answer.header().unwrap().revision();
+    let view = rule_is(None).await;
+    let dubbo = &view.rule_places[0];
+    assert_eq!((dubbo.told, dubbo.newest), (gone, gone));
+}
+
+async fn one_look_sees_what_a_registry_would(store: Store) {
+    let mut client = client(&store.url()).await;
+    let (a, b) = (url("lab.A", 1), url("lab.A", 2));
+    put(&mut client, &a).await;
+    let instance = r#"{"serviceName":"shop","host":"10.0.0.1","port":2}"#;
+    client.put("/services/shop/10.0.0.1:2", instance, None).await.unwrap();
+    client.put("/dubbo/mapping/lab.A", "shop", None).await.unwrap();
+    client.put("/dubbo/config/dubbo/shop.tag-router", "dubbo", None).await.unwrap();
+    client.put("/spanwire/rules/shop.tag-router", "own", None).await.unwrap();
+    put(&mut client, &url("lab.B", 3)).await;
+
+    let view = registry::look(settings(&store.url()), &["lab.A"]).await.unwrap();
+    let found: Vec<&str> =
+        view.services["lab.A"].instances.iter().map(|instance| &*instance.url).collect();
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert_eq!(found[0], a);
+    assert_eq!(key::address(found[1]).unwrap(), key::address(&b).unwrap());
+    assert_eq!((view.services.len(), view.services["lab.A"].state), (1, ServiceState::Live));
+    assert_eq!((view.rules["shop.tag-router"].text.as_str(), view.hidden.len()), ("own", 1));
+    assert!(view.store.connected);
+}
+
+#[tokio::test]
+async fn a_look_at_a_store_that_is_away_says_so() {
+    let nobody = format!("http://127.0.0.1:{}", harness::port::free());
+    let error = registry::look(settings(&nobody), &["lab.A"]).await.unwrap_err();
+    let told = error.to_string();
+    assert!(told.starts_with(&format!("the store at {nobody} does not answer: ")), "{told}");
+    let error = registry::look(Settings::default(), &[]).await.unwrap_err();
+    assert_eq!(error.to_string(), "no store is named");
 }
 
 async fn applications_add_instances_at_other_addresses(store: Store) {

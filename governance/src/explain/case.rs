@@ -1,12 +1,10 @@
 //! Reading a case: rules, endpoints and a call.
 
-use codec::Argument;
+use crate::document::{Finding, Node, Report, Value};
+use crate::endpoint::{Endpoint, EndpointId, EndpointIds};
+use crate::rules::{Origin, RuleSet};
 
-use crate::document::{Finding, Mapping, Node, Report, Resolved, Value};
-use crate::endpoint::{Endpoint, EndpointIds};
-use crate::rules::{Compat, Origin, RuleSet};
-
-use super::{Labels, WrittenCall};
+use super::{Labels, Question, WrittenCall};
 
 /// The time at which every endpoint is warm.
 const LATE_MS: u64 = 1 << 62;
@@ -20,6 +18,8 @@ pub struct Case {
     pub findings: Vec<Finding>,
     /// Who can answer.
     pub endpoints: Vec<Endpoint>,
+    /// Those of them that were tried for this call already.
+    pub tried: Vec<EndpointId>,
     /// The call.
     pub call: WrittenCall,
     /// The caller's IP address.
@@ -38,17 +38,9 @@ impl Case {
     /// Reads a case; `None` when it is none, and why is reported.
     pub(super) fn read(node: &Node, report: &mut Report) -> Option<Case> {
         let mut map = node.mapping("a case", report)?;
-        let compat = match map.text("compat", report) {
-            None | Some("documented") => Compat::Documented,
-            Some("java") => Compat::Java,
-            Some(other) => {
-                let at = map.peek("compat").map(|node| node.position).unwrap_or_default();
-                let hint = "write java or documented";
-                report.error(at, "unknown-compat", format!("compat is {other:?}"), hint);
-                Compat::Documented
-            }
-        };
-        let mut rules = RuleSet::new(compat);
+        let Question { compat, call, address, application, labels, tried, random, now_ms } =
+            Question::read(&mut map, report)?;
+        let mut rules = RuleSet::new(compat.unwrap_or_default());
         let mut findings = Vec::new();
         for entry in map.list("rules", report) {
             let Some(mut rule) = entry.mapping("a rule", report) else { continue };
@@ -60,81 +52,28 @@ impl Case {
             }
             rule.finish(report);
         }
-        let random = read_rolls(&mut map, report);
-        let now_ms = map.integer("now_ms", 0..=u64::MAX, report).unwrap_or(LATE_MS);
-        let mut call = WrittenCall::default();
-        let (mut address, mut application, mut labels) =
-            (String::new(), String::new(), Labels::new());
-        if let Some(mut asked) = map.required("call", report)?.mapping("call", report) {
-            read_call(&mut asked, &mut call, report);
-            if let Some(mut consumer) = asked.mapping("consumer", report) {
-                let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
-                address = text(consumer.text("address", report));
-                application = text(consumer.text("application", report));
-                labels = consumer.text_map("labels", report);
-                consumer.finish(report);
-            }
-            asked.finish(report);
-        }
         let mut ids = EndpointIds::new();
-        let endpoints = map
+        let endpoints: Vec<Endpoint> = map
             .list("endpoints", report)
             .iter()
             .filter_map(|node| read_endpoint(node, &call.service, &mut ids, report))
             .filter(|endpoint| endpoint.service == call.service)
             .collect();
         map.finish(report);
+        let tried = |endpoint: &&Endpoint| tried.contains(&endpoint.address);
         Some(Case {
             rules,
             findings,
+            tried: endpoints.iter().filter(tried).map(|endpoint| endpoint.id).collect(),
             endpoints,
             call,
-            address,
-            application,
-            labels,
+            address: address.unwrap_or_default(),
+            application: application.unwrap_or_default(),
+            labels: labels.unwrap_or_default(),
             random,
-            now_ms,
+            now_ms: now_ms.unwrap_or(LATE_MS),
         })
     }
-}
-
-/// `random: 0.25`, or a list where several choices shall differ.
-fn read_rolls(map: &mut Mapping<'_>, report: &mut Report) -> Vec<f64> {
-    let Some(node) = map.value("random") else { return vec![0.0] };
-    let nodes = match &node.value {
-        Value::Sequence(items) => items.as_slice(),
-        _ => std::slice::from_ref(node),
-    };
-    let mut rolls = Vec::with_capacity(nodes.len());
-    for node in nodes {
-        match node.scalar().and_then(|scalar| scalar.text.parse().ok()) {
-            Some(roll) if (0.0..1.0).contains(&roll) => rolls.push(roll),
-            _ => node.wrong_type("random", "a number from 0 to below 1", report),
-        }
-    }
-    rolls
-}
-
-fn read_call(map: &mut Mapping<'_>, call: &mut WrittenCall, report: &mut Report) {
-    // Rules see every protocol's calls alike.
-    map.text("protocol", report);
-    let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
-    call.service = text(map.required_text("service", report));
-    call.method = text(map.required_text("method", report));
-    call.version = optional(map, "version");
-    call.group = optional(map, "group");
-    call.attachments = map.text_map("attachments", report);
-    call.timeout = map
-        .integer("timeout_ms", 1..=u64::from(u32::MAX), report)
-        .map(std::time::Duration::from_millis);
-    call.parameter_types =
-        map.texts("parameter_types", report).iter().map(|(name, _)| descriptor(name)).collect();
-    call.arguments = map.list("arguments", report).iter().map(argument).collect();
-}
-
-/// A text that may be empty.
-fn optional(map: &mut Mapping<'_>, key: &'static str) -> String {
-    map.value(key).and_then(Node::scalar).map(|scalar| scalar.text.clone()).unwrap_or_default()
 }
 
 fn read_endpoint(
@@ -157,50 +96,4 @@ fn read_endpoint(
         _ => Endpoint::from_url(node.text("an endpoint", report)?, ids),
     };
     read.map_err(|error| report.error(node.position, "bad-endpoint", error.to_string(), "")).ok()
-}
-
-fn argument(node: &Node) -> Argument<'static> {
-    match &node.value {
-        Value::Scalar(scalar) => match scalar.resolve() {
-            Resolved::Null => Argument::Null,
-            Resolved::Bool(value) => Argument::Bool(value),
-            Resolved::Int(value) => match i64::try_from(value) {
-                Ok(value) => Argument::Int(value),
-                Err(_) => Argument::Text(scalar.text.clone().into()),
-            },
-            Resolved::Float(value) => Argument::Double(value),
-            Resolved::Date | Resolved::Text(_) => Argument::Text(scalar.text.clone().into()),
-        },
-        Value::Sequence(_) => Argument::Other("java.util.List".into()),
-        Value::Mapping(_) => Argument::Other("java.util.Map".into()),
-    }
-}
-
-/// The JVM descriptor of a type as Java source names it.
-fn descriptor(name: &str) -> String {
-    let element = name.trim_end_matches("[]");
-    let dimensions = (name.len() - element.len()) / 2;
-    let one = match element {
-        "boolean" => "Z".to_owned(),
-        "byte" => "B".to_owned(),
-        "char" => "C".to_owned(),
-        "short" => "S".to_owned(),
-        "int" => "I".to_owned(),
-        "long" => "J".to_owned(),
-        "float" => "F".to_owned(),
-        "double" => "D".to_owned(),
-        class => format!("L{};", class.replace('.', "/")),
-    };
-    "[".repeat(dimensions) + &one
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn descriptors_are_the_jvms() {
-        assert_eq!(descriptor("int"), "I");
-        assert_eq!(descriptor("java.lang.String[][]"), "[[Ljava/lang/String;");
-    }
 }

@@ -1,15 +1,19 @@
 //! Deciding calls that are written down instead of received, and saying why.
 //!
 //! A [`Case`] holds rules, endpoints and a call; [`explain`] decides it with the
-//! same code as a proxy and keeps what each rule did. Nothing here decides.
+//! same code as a proxy and keeps what each rule did. A [`Question`] is a call
+//! alone, for [`explain_request`] to decide by tables that are compiled already.
+//! Nothing here decides.
 
 mod call;
 mod case;
+mod question;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use codec::Fault;
 use serde::Serialize;
 
 use crate::decide::{Caller, Dice, Loads, Request, Scratch, decide_traced, decision, view_of};
@@ -21,6 +25,7 @@ use crate::service::{Options, Service};
 
 pub use call::WrittenCall;
 pub use case::Case;
+pub use question::Question;
 
 /// A call's deadline where nobody says one, in milliseconds
 /// (`CommonConstants.DEFAULT_TIMEOUT`).
@@ -47,8 +52,37 @@ pub struct Explanation {
     /// is about the call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effective: Option<BTreeMap<String, Effective>>,
+    /// Whether the picked endpoint was tried before, because there is no other.
+    #[serde(skip_serializing_if = "is_false")]
+    pub repeats: bool,
+    /// What the answer takes for granted, where a proxy would know better.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assumed: Option<&'static str>,
     /// What is wrong with the rules of the case.
     pub findings: Vec<Finding>,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+impl Explanation {
+    /// Of a call that no rule gets to see.
+    pub fn of_fault(fault: &Fault) -> Explanation {
+        Explanation {
+            endpoints: Vec::new(),
+            picked: None,
+            fault: Some(fault.reason.label()),
+            detail: Some(fault.to_string()),
+            timeout_ms: DEFAULT_TIMEOUT_MS,
+            retries: crate::decide::DEFAULT_RETRIES,
+            steps: Vec::new(),
+            effective: None,
+            repeats: false,
+            assumed: None,
+            findings: Vec::new(),
+        }
+    }
 }
 
 /// For people: findings, a line pair per step, then the answer.
@@ -62,7 +96,9 @@ impl fmt::Display for Explanation {
         }
         for step in &self.steps {
             let line = if step.line > 0 { format!(":{}", step.line) } else { String::new() };
-            writeln!(f, "{:>4} -> {:<4} {}{line}", step.before, step.after, step.rule)?;
+            let origin = step.origin.as_ref().map(|origin| format!("  ({origin})"));
+            let origin = origin.unwrap_or_default();
+            writeln!(f, "{:>4} -> {:<4} {}{line}{origin}", step.before, step.after, step.rule)?;
             writeln!(f, "             {}", step.note)?;
         }
         for (address, terms) in self.effective.iter().flatten() {
@@ -76,11 +112,16 @@ impl fmt::Display for Explanation {
         match (&self.picked, &self.detail) {
             (Some(picked), _) => {
                 writeln!(f, "left     {}", self.endpoints.join(", "))?;
-                writeln!(f, "picked   {picked}")?;
-                writeln!(f, "timeout  {} ms, {} retries", self.timeout_ms, self.retries)
+                let again = if self.repeats { ", tried before: there is no other" } else { "" };
+                writeln!(f, "picked   {picked}{again}")?;
+                writeln!(f, "timeout  {} ms, {} retries", self.timeout_ms, self.retries)?;
             }
-            (None, Some(detail)) => writeln!(f, "fault    {detail}"),
-            (None, None) => Ok(()),
+            (None, Some(detail)) => writeln!(f, "fault    {detail}")?,
+            (None, None) => {}
+        }
+        match self.assumed {
+            Some(assumed) => writeln!(f, "assumed  {assumed}"),
+            None => Ok(()),
         }
     }
 }
@@ -107,6 +148,9 @@ pub struct Step {
     pub rule: String,
     /// The line in it; 0 for the whole.
     pub line: u32,
+    /// Which document that is, where several could stand under the key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
     /// How many endpoints were left before.
     #[serde(rename = "in")]
     pub before: usize,
@@ -121,7 +165,7 @@ impl Trace for Vec<Step> {
     const ON: bool = true;
 
     fn step(&mut self, rule: &str, line: u32, before: usize, after: usize, note: String) {
-        self.push(Step { rule: rule.to_owned(), line, before, after, note });
+        self.push(Step { rule: rule.to_owned(), line, origin: None, before, after, note });
     }
 }
 
@@ -186,92 +230,102 @@ impl<'a> Prepared<'a> {
                 application: &case.application,
                 labels: &case.labels,
             },
-            tried: &[],
+            tried: &case.tried,
             now_ms: case.now_ms,
         }
-    }
-
-    fn is_configured(&self) -> bool {
-        view_of(&self.service, &self.request()).is_ok_and(|(call, variant)| {
-            self.service.is_configured(variant, call.caller.application)
-        })
     }
 
     /// On which terms the endpoints that the call may go to are called, by
     /// address; those that a configurator switches off are left out.
     pub fn effective(&self) -> BTreeMap<String, Effective> {
-        let service = &self.service;
-        let request = self.request();
-        let Ok((call, variant)) = view_of(service, &request) else { return BTreeMap::new() };
-        let terms = service.terms_for(variant, &call.caller);
-        let method = &*call.method;
-        let effective = service.endpoints().iter().enumerate().filter_map(|(index, endpoint)| {
-            let is_off = terms.disabled.as_ref().is_some_and(|off| off.contains(index));
-            if is_off || !variant.members.contains(index) {
-                return None;
-            }
-            let settings = terms.endpoints.get(index)?;
-            let decision = decision(service.compat, &terms, index, method, None, false);
-            let (retries, cluster) = match service.compat {
-                Compat::Java => (terms.caller.of(method).retries, terms.caller.cluster),
-                Compat::Documented => (settings.of(method).retries, settings.cluster),
-            };
-            let own = Effective {
-                timeout_ms: millis(decision.timeout),
-                retries: retries.unwrap_or(crate::decide::DEFAULT_RETRIES),
-                loadbalance: settings.of(method).balance.unwrap_or_default().name(),
-                cluster: cluster.unwrap_or_default().name(),
-                weight: settings.weight(method),
-            };
-            Some((endpoint.address.clone(), own))
-        });
-        effective.collect()
+        effective(&self.service, &self.request(), DEFAULT_TIMEOUT_MS)
     }
 
     /// Decides the call with these rolls of the dice, over and over.
     pub fn explain(&self, rolls: &[f64]) -> Explanation {
-        let Prepared { case, service } = self;
-        let request = self.request();
-        let mut steps = Vec::new();
-        let mut scratch = Scratch::new();
-        let mut dice = Written { rolls, next: 0 };
-        let decided = decide_traced(service, &request, &Idle, &mut dice, &mut scratch, &mut steps);
-        let address = |index: usize| {
-            let endpoint = service.endpoints().get(index);
-            endpoint.map(|endpoint| endpoint.address.clone()).unwrap_or_default()
-        };
-        let mut endpoints: Vec<String> = scratch.candidates().map(address).collect();
-        endpoints.sort();
-        let mut explanation = Explanation {
-            endpoints,
-            picked: None,
-            fault: None,
-            detail: None,
-            timeout_ms: DEFAULT_TIMEOUT_MS,
-            retries: crate::decide::DEFAULT_RETRIES,
-            steps,
-            effective: self.is_configured().then(|| self.effective()),
-            findings: case.findings.clone(),
-        };
-        match decided {
-            Ok(decision) => {
-                explanation.picked = Some(address(decision.endpoint));
-                explanation.retries = decision.retries;
-                explanation.timeout_ms = millis(decision.timeout);
-            }
-            Err(fault) => {
-                explanation.fault = Some(fault.reason.label());
-                explanation.detail = Some(fault.to_string());
-            }
-        }
+        let (service, request) = (&self.service, self.request());
+        let mut explanation = explain_request(service, &request, rolls, DEFAULT_TIMEOUT_MS);
+        explanation.findings.clone_from(&self.case.findings);
         explanation
     }
 }
 
-fn millis(timeout: Option<Duration>) -> u64 {
-    timeout.map_or(DEFAULT_TIMEOUT_MS, |timeout| {
-        u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)
-    })
+/// Decides a call by a service's tables, with every endpoint healthy and idle,
+/// and with these rolls of the dice, over and over. `default_timeout_ms` is the
+/// deadline where nobody says one.
+pub fn explain_request(
+    service: &Service,
+    request: &Request<'_>,
+    rolls: &[f64],
+    default_timeout_ms: u64,
+) -> Explanation {
+    let mut steps = Vec::new();
+    let mut scratch = Scratch::new();
+    let mut dice = Written { rolls, next: 0 };
+    let decided = decide_traced(service, request, &Idle, &mut dice, &mut scratch, &mut steps);
+    let address = |index: usize| {
+        let endpoint = service.endpoints().get(index);
+        endpoint.map(|endpoint| endpoint.address.clone()).unwrap_or_default()
+    };
+    let mut endpoints: Vec<String> = scratch.candidates().map(address).collect();
+    endpoints.sort();
+    let is_configured = view_of(service, request)
+        .is_ok_and(|(call, variant)| service.is_configured(variant, call.caller.application));
+    let mut explanation = match decided {
+        Ok(decision) => Explanation {
+            endpoints: Vec::new(),
+            picked: Some(address(decision.endpoint)),
+            fault: None,
+            detail: None,
+            timeout_ms: millis(decision.timeout, default_timeout_ms),
+            retries: decision.retries,
+            steps: Vec::new(),
+            effective: None,
+            repeats: decision.repeats,
+            assumed: None,
+            findings: Vec::new(),
+        },
+        Err(fault) => Explanation::of_fault(&fault),
+    };
+    explanation.endpoints = endpoints;
+    explanation.steps = steps;
+    explanation.effective = is_configured.then(|| effective(service, request, default_timeout_ms));
+    explanation
+}
+
+fn effective(
+    service: &Service,
+    request: &Request<'_>,
+    default_timeout_ms: u64,
+) -> BTreeMap<String, Effective> {
+    let Ok((call, variant)) = view_of(service, request) else { return BTreeMap::new() };
+    let terms = service.terms_for(variant, &call.caller);
+    let method = &*call.method;
+    let effective = service.endpoints().iter().enumerate().filter_map(|(index, endpoint)| {
+        let is_off = terms.disabled.as_ref().is_some_and(|off| off.contains(index));
+        if is_off || !variant.members.contains(index) {
+            return None;
+        }
+        let settings = terms.endpoints.get(index)?;
+        let decision = decision(service.compat, &terms, index, method, None, false);
+        let (retries, cluster) = match service.compat {
+            Compat::Java => (terms.caller.of(method).retries, terms.caller.cluster),
+            Compat::Documented => (settings.of(method).retries, settings.cluster),
+        };
+        let own = Effective {
+            timeout_ms: millis(decision.timeout, default_timeout_ms),
+            retries: retries.unwrap_or(crate::decide::DEFAULT_RETRIES),
+            loadbalance: settings.of(method).balance.unwrap_or_default().name(),
+            cluster: cluster.unwrap_or_default().name(),
+            weight: settings.weight(method),
+        };
+        Some((endpoint.address.clone(), own))
+    });
+    effective.collect()
+}
+
+fn millis(timeout: Option<Duration>, default_ms: u64) -> u64 {
+    timeout.map_or(default_ms, |timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// The cases of a text: what stands between lines that start with `---`. Each
@@ -311,6 +365,20 @@ pub fn read_case(file: &str, text: &str) -> Result<Case, Vec<Finding>> {
     let case = parse_one(text, &mut report).and_then(|node| Case::read(&node, &mut report));
     match case {
         Some(case) if !report.has_errors() => Ok(case),
+        _ => Err(report.into_findings()),
+    }
+}
+
+/// Reads a call that stands alone, to be decided by rules and endpoints that are
+/// not written down.
+///
+/// # Errors
+/// What is wrong with the text; rules or endpoints in it are.
+pub fn read_question(file: &str, text: &str) -> Result<Question, Vec<Finding>> {
+    let mut report = Report::new(file);
+    let node = parse_one(text, &mut report);
+    match node.and_then(|node| Question::read_alone(&node, &mut report)) {
+        Some(question) if !report.has_errors() => Ok(question),
         _ => Err(report.into_findings()),
     }
 }

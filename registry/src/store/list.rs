@@ -19,16 +19,26 @@ pub(crate) struct Listed {
     pub(crate) revision: i64,
 }
 
-/// Reads a whole range as of one revision, page by page.
+/// Reads a whole range as it stands now.
 pub(crate) async fn list(
     client: &Client,
     range: &Range,
     timeout: Duration,
 ) -> Result<Listed, String> {
+    list_at(client, range, 0, timeout).await
+}
+
+/// Reads a whole range as of one revision, page by page; 0 for the newest.
+pub(crate) async fn list_at(
+    client: &Client,
+    range: &Range,
+    revision: i64,
+    timeout: Duration,
+) -> Result<Listed, String> {
     let mut kv = client.kv_client().max_decoding_message_size(MESSAGE_LIMIT);
     let end = if range.prefix { prefix_end(range.key.as_bytes()) } else { Vec::new() };
     let mut key = range.key.as_bytes().to_vec();
-    let mut listed = Listed { entries: Vec::new(), revision: 0 };
+    let mut listed = Listed { entries: Vec::new(), revision };
     loop {
         let mut options = GetOptions::new().with_limit(PAGE).with_revision(listed.revision);
         if range.prefix {

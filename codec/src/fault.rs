@@ -175,6 +175,8 @@ pub enum Outcome {
     ProviderError,
     /// One-way: sent, and nothing more is known.
     Sent,
+    /// A rule's answer in place of a provider's ([`crate::Substitute`]).
+    Degraded,
     /// The mesh answered.
     Fault(Reason),
     /// The caller went away before the answer came.
@@ -189,6 +191,7 @@ impl Outcome {
             Outcome::BusinessException => "business_exception",
             Outcome::ProviderError => "provider_error",
             Outcome::Sent => "sent",
+            Outcome::Degraded => "degraded",
             Outcome::Fault(reason) => reason.label(),
             Outcome::Cancelled => "cancelled",
         }

@@ -9,6 +9,7 @@ use bytes::BytesMut;
 use crate::error::{DecodeError, EditError};
 use crate::fault::{Fault, Outcome};
 use crate::head::RequestHead;
+use crate::substitute::Substitute;
 
 /// Whether the first bytes of a connection are a protocol's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,6 +119,13 @@ pub trait FrameCodec: Sized + 'static {
         out: &mut BytesMut,
     ) -> Result<(), EditError>;
 
+    /// Appends the request `frame` without the attachments or headers `names`,
+    /// every other byte kept.
+    ///
+    /// # Errors
+    /// See [`EditError`]; then nothing is appended.
+    fn remove_fields(frame: &[u8], names: &[&str], out: &mut BytesMut) -> Result<(), EditError>;
+
     /// How the call ended, from a response frame.
     fn outcome(frame: &[u8]) -> Outcome;
 
@@ -134,4 +142,8 @@ pub trait FrameCodec: Sized + 'static {
     /// Appends the mesh's own answer in the peer's language. Never called for a
     /// one-way request.
     fn reply(origin: Self::Origin, fault: &Fault, out: &mut BytesMut);
+
+    /// Appends an answer that no provider gave, in the peer's language. Never
+    /// called for a one-way request.
+    fn substitute(origin: Self::Origin, answer: &Substitute, out: &mut BytesMut);
 }

@@ -98,6 +98,17 @@ pub trait RequestHead {
     /// When the body is opaque or malformed up to that argument.
     fn argument(&self, index: usize) -> Result<Option<Argument<'_>>, DecodeError>;
 
+    /// The bytes of the argument at `index` as they stand in the request, to tell
+    /// it from others; `None` when there are fewer, or where a protocol's
+    /// arguments are not apart.
+    ///
+    /// # Errors
+    /// As [`RequestHead::argument`].
+    fn argument_bytes(&self, index: usize) -> Result<Option<&[u8]>, DecodeError> {
+        let _ = index;
+        Ok(None)
+    }
+
     /// The parameter types as the call declares them: a JVM descriptor for
     /// Dubbo (`Ljava/lang/String;I`), empty where the protocol has none.
     ///

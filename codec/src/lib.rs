@@ -7,6 +7,7 @@
 //! * [`frame`]: the seam a whole-frame, multiplexed protocol implements.
 //! * [`head`]: what routing and governance may ask of a request.
 //! * [`fault`]: the mesh's own answers, and the outcome of a call.
+//! * [`substitute`]: what a rule answers in a provider's place.
 //! * [`input`], [`error`]: bytes from a peer, and what can be wrong with them.
 //! * [`dubbo`]: the Dubbo protocol.
 //! * [`hessian2`]: the serialization most Dubbo and SOFA bodies are written in.
@@ -23,10 +24,12 @@ pub mod head;
 pub mod hessian2;
 pub mod input;
 pub mod jsonb;
+pub mod substitute;
 pub mod value;
 
 pub use error::{DecodeError, EditError};
 pub use fault::{Answer, Fault, Outcome, Reason};
 pub use frame::{Detect, FrameCodec, Kind, Meta};
 pub use head::{Argument, HttpRequest, RequestHead, Target};
+pub use substitute::Substitute;
 pub use value::Value;

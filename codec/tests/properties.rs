@@ -8,7 +8,7 @@ use codec::dubbo::{Call, Dubbo, Header, RequestHead, Serialization, reply};
 use codec::hessian2::{self, Limits, decode, encode};
 use codec::input::Input;
 use codec::value::{List, Map, Value};
-use codec::{DecodeError, Fault, FrameCodec, Outcome, Reason, RequestHead as _, jsonb};
+use codec::{DecodeError, Fault, FrameCodec, Outcome, Reason, RequestHead as _, Substitute, jsonb};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -193,6 +193,44 @@ fn limits_are_checked_before_memory_is_taken() {
     let mut deep = Input::new(&[0x79; 100_000], 0);
     let error = hessian2::Skip::default().value(&mut deep).unwrap_err();
     assert!(matches!(error, DecodeError::TooLarge { what: "nesting", .. }), "{error}");
+}
+
+#[test]
+fn a_substitute_reads_as_a_providers_answer() {
+    let class = "lab.Refused".to_owned();
+    let list = Value::list(vec![Value::Int(1), Value::String("two".to_owned())]);
+    for serialization in
+        [Serialization::Hessian2, Serialization::Fastjson2, Serialization::Other(8)]
+    {
+        let mut request = BytesMut::new();
+        let flags = 0xc0 | serialization.id();
+        Header { flags, status: 0, id: 7, body_len: 0 }.write(&mut request);
+        let read = |substitute: &Substitute| {
+            let mut frame = BytesMut::from(&b"before"[..]);
+            Dubbo::substitute(Dubbo::origin(&request), substitute, &mut frame);
+            let frame = frame.split_off(6);
+            assert_eq!(Dubbo::frame_len(&frame), Ok(frame.len() as u64));
+            assert_eq!(Dubbo::meta(&frame).unwrap().id, 7);
+            (Dubbo::outcome(&frame), Answer::read(&frame, Limits::DEFAULT).unwrap().result)
+        };
+        for value in [Value::Null, Value::Bool(false), Value::from("hi"), list.clone()] {
+            let (outcome, result) = read(&Substitute::Value(value.clone()));
+            assert_eq!((outcome, result), (Outcome::Success, Ok(value)));
+        }
+        let exception = Substitute::Exception { class: class.clone(), message: "no".to_owned() };
+        match read(&exception) {
+            (Outcome::BusinessException, Err(Refusal::Exception(exception))) => {
+                assert_eq!(exception.class(), Some("lab.Refused"));
+                assert_eq!(exception.get("detailMessage"), Some(&Value::from("no")));
+                assert_eq!(exception.get("code"), None);
+            }
+            (Outcome::ProviderError, Err(Refusal::Status { status: 80, message })) => {
+                assert_eq!(serialization, Serialization::Other(8));
+                assert_eq!(message, "lab.Refused: no");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[test]

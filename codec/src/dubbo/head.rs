@@ -300,6 +300,32 @@ impl Head for RequestHead<'_> {
         Ok(Some(leaf.into()))
     }
 
+    fn argument_bytes(&self, index: usize) -> Result<Option<&[u8]>, DecodeError> {
+        let lead = self.lead()?;
+        if index >= count_parameters(&lead.parameter_types)? {
+            return Ok(None);
+        }
+        let mut body = self.body(lead.arguments);
+        match self.serialization() {
+            Serialization::Hessian2 => {
+                let mut skip = hessian2::Skip::default();
+                skip.values(&mut body, index as u64)?;
+                let start = body.at();
+                skip.values(&mut body, 1)?;
+                Ok(Some(body.slice(start, body.at())))
+            }
+            Serialization::Fastjson2 => {
+                for _ in 0..index {
+                    jsonb::document(&mut body, "argument")?;
+                }
+                let start = body.at();
+                jsonb::document(&mut body, "argument")?;
+                Ok(Some(body.slice(start, body.at())))
+            }
+            other => Err(other.opaque()),
+        }
+    }
+
     fn parameter_types(&self) -> Result<&str, DecodeError> {
         Ok(&self.lead()?.parameter_types)
     }

@@ -49,6 +49,7 @@ use bytes::{BufMut, BytesMut};
 use crate::error::{DecodeError, EditError};
 use crate::fault::{Fault, Outcome};
 use crate::frame::{Detect, FrameCodec, Kind, Meta};
+use crate::substitute::Substitute;
 
 pub use answer::Answer;
 pub use call::Call;
@@ -128,6 +129,10 @@ impl FrameCodec for Dubbo {
         edit::request(frame, edit::Edit { set: &[(name, value)], remove: &[] }, out)
     }
 
+    fn remove_fields(frame: &[u8], names: &[&str], out: &mut BytesMut) -> Result<(), EditError> {
+        edit::request(frame, edit::Edit { set: &[], remove: names }, out)
+    }
+
     fn outcome(frame: &[u8]) -> Outcome {
         response::outcome(frame)
     }
@@ -164,6 +169,10 @@ impl FrameCodec for Dubbo {
 
     fn reply(origin: Origin, fault: &Fault, out: &mut BytesMut) {
         reply::write(origin, fault, out);
+    }
+
+    fn substitute(origin: Origin, answer: &Substitute, out: &mut BytesMut) {
+        reply::write_substitute(origin, answer, out);
     }
 }
 

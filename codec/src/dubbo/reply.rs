@@ -11,9 +11,12 @@ use bytes::{BufMut, BytesMut};
 use crate::fault::{Fault, Reason};
 use crate::hessian2::write as hessian2;
 use crate::jsonb::write as jsonb;
+use crate::substitute::Substitute;
+use crate::value::Value;
 
 use super::header::{self, Header};
 use super::origin::Origin;
+use super::response::ResponseType;
 use super::serialization::Serialization;
 
 /// How a reason is said.
@@ -81,31 +84,78 @@ pub(super) fn write(origin: Origin, fault: &Fault, out: &mut BytesMut) {
         }
         (Serialization::Fastjson2, Form::Exception(code)) => {
             jsonb::document(out, |out| jsonb::int(out, 0));
-            jsonb::document(out, |out| jsonb_exception(out, code, &message));
+            jsonb::document(out, |out| jsonb_exception(out, RPC_EXCEPTION, Some(code), &message));
         }
         (_, Form::Status(_)) => hessian2::string(out, &message),
         (_, Form::Exception(code)) => {
             hessian2::int(out, 0);
-            hessian2_exception(out, code, &message);
+            hessian2_exception(out, RPC_EXCEPTION, Some(code), &message);
         }
     }
     header::set_body_len(out, start);
 }
 
-const RPC_EXCEPTION: &str = "org.apache.dubbo.rpc.RpcException";
+/// Appends an answer that no provider gave to the request of `origin`.
+pub(super) fn write_substitute(origin: Origin, answer: &Substitute, out: &mut BytesMut) {
+    let start = out.len();
+    // As above: an exception is not written to whom it might not reach as one.
+    let (serialization, status) = match (origin.serialization, answer) {
+        (Serialization::Other(_), Substitute::Exception { .. }) => {
+            (Serialization::Hessian2, SERVER_ERROR)
+        }
+        (Serialization::Other(_), Substitute::Value(_)) => (Serialization::Hessian2, header::OK),
+        (known, _) => (known, header::OK),
+    };
+    Header { flags: serialization.id(), status, id: origin.id, body_len: 0 }.write(out);
+    let is_jsonb = serialization == Serialization::Fastjson2;
+    let kind = |out: &mut BytesMut, kind: ResponseType| match is_jsonb {
+        true => jsonb::document(out, |out| jsonb::int(out, kind.number().into())),
+        false => hessian2::int(out, kind.number().into()),
+    };
+    match answer {
+        Substitute::Exception { class, message } if status != header::OK => {
+            hessian2::string(out, &format!("{class}: {message}"));
+        }
+        Substitute::Exception { class, message } => {
+            kind(out, ResponseType::Exception);
+            let code = (class == RPC_EXCEPTION).then_some(0);
+            if is_jsonb {
+                jsonb::document(out, |out| jsonb_exception(out, class, code, message));
+            } else {
+                hessian2_exception(out, class, code, message);
+            }
+        }
+        Substitute::Value(Value::Null) => kind(out, ResponseType::Null),
+        Substitute::Value(value) => {
+            kind(out, ResponseType::Value);
+            if is_jsonb {
+                jsonb::document(out, |out| crate::jsonb::encode::value(out, value));
+            } else {
+                crate::hessian2::Encoder::new().value(out, value);
+            }
+        }
+    }
+    header::set_body_len(out, start);
+}
+
+/// The class of the mesh's own exceptions.
+pub const RPC_EXCEPTION: &str = "org.apache.dubbo.rpc.RpcException";
 
 /// The exception as hessian-lite writes one: its own field, then those of
 /// `Throwable`, whose cause is the exception itself until it is given one.
-fn hessian2_exception(out: &mut BytesMut, code: i32, message: &str) {
+fn hessian2_exception(out: &mut BytesMut, class: &str, code: Option<i32>, message: &str) {
     out.put_u8(b'C');
-    hessian2::string(out, RPC_EXCEPTION);
+    hessian2::string(out, class);
     let fields = ["code", "suppressedExceptions", "stackTrace", "cause", "detailMessage"];
+    let fields = if code.is_some() { &fields[..] } else { &fields[1..] };
     hessian2::int(out, fields.len() as i32);
     for field in fields {
         hessian2::string(out, field);
     }
     out.put_u8(0x60);
-    hessian2::int(out, code);
+    if let Some(code) = code {
+        hessian2::int(out, code);
+    }
     out.put_u8(0x70);
     hessian2::string(out, "java.util.Collections$EmptyList");
     out.put_u8(0x70);
@@ -115,11 +165,13 @@ fn hessian2_exception(out: &mut BytesMut, code: i32, message: &str) {
 }
 
 /// The exception as fastjson2 writes one with `WriteClassName`.
-fn jsonb_exception(out: &mut BytesMut, code: i32, message: &str) {
-    jsonb::type_name(out, RPC_EXCEPTION, 0);
+fn jsonb_exception(out: &mut BytesMut, class: &str, code: Option<i32>, message: &str) {
+    jsonb::type_name(out, class, 0);
     jsonb::map(out, |out| {
-        jsonb::string(out, "code");
-        jsonb::int(out, code);
+        if let Some(code) = code {
+            jsonb::string(out, "code");
+            jsonb::int(out, code);
+        }
         jsonb::string(out, "detailMessage");
         jsonb::string(out, message);
         jsonb::string(out, "stackTrace");

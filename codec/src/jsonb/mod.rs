@@ -5,6 +5,7 @@
 //! [`document`]. Inside a document:
 //!
 //! * [`decode`]: a document to a [`crate::value::Value`].
+//! * [`encode`]: and back.
 //! * [`text`]: strings in their encodings.
 //! * [`scalar`]: strings, integers, lengths and names where they stand.
 //! * [`mod@write`]: the forms, as Java writes them.
@@ -15,6 +16,7 @@
 //! `FastJson2ObjectInput`/`FastJson2ObjectOutput` of Dubbo 3.3.
 
 pub mod decode;
+pub mod encode;
 mod graph;
 mod number;
 pub mod scalar;

@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 use codec::dubbo::{Dubbo, Origin, RequestHead};
-use codec::{DecodeError, Detect, EditError, Fault, FrameCodec, Meta, Outcome};
+use codec::{DecodeError, Detect, EditError, Fault, FrameCodec, Meta, Outcome, Substitute};
 
 pub(crate) struct Narrow;
 
@@ -55,6 +55,10 @@ impl FrameCodec for Narrow {
         Dubbo::set_field(frame, name, value, out)
     }
 
+    fn remove_fields(frame: &[u8], names: &[&str], out: &mut BytesMut) -> Result<(), EditError> {
+        Dubbo::remove_fields(frame, names, out)
+    }
+
     fn outcome(frame: &[u8]) -> Outcome {
         Dubbo::outcome(frame)
     }
@@ -73,5 +77,9 @@ impl FrameCodec for Narrow {
 
     fn reply(origin: Origin, fault: &Fault, out: &mut BytesMut) {
         Dubbo::reply(origin, fault, out);
+    }
+
+    fn substitute(origin: Origin, answer: &Substitute, out: &mut BytesMut) {
+        Dubbo::substitute(origin, answer, out);
     }
 }

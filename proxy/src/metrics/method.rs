@@ -12,12 +12,13 @@ pub(super) const BOUNDS: [u64; 18] = [
 ];
 
 /// Outcomes other than faults, in the order of [`slot`].
-const ENDINGS: [Outcome; 5] = [
+const ENDINGS: [Outcome; 6] = [
     Outcome::Success,
     Outcome::BusinessException,
     Outcome::ProviderError,
     Outcome::Sent,
     Outcome::Cancelled,
+    Outcome::Degraded,
 ];
 
 /// How many outcomes there are.
@@ -36,6 +37,7 @@ fn slot(outcome: Outcome) -> usize {
         Outcome::ProviderError => 2,
         Outcome::Sent => 3,
         Outcome::Cancelled => 4,
+        Outcome::Degraded => 5,
         Outcome::Fault(reason) => ENDINGS.len() + reason as usize,
     }
 }

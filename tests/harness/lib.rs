@@ -8,6 +8,7 @@ pub mod etcd;
 pub mod java;
 pub mod port;
 pub mod spanwire;
+pub mod zookeeper;
 
 mod process;
 

@@ -13,3 +13,4 @@ mod idle;
 mod pointing;
 mod registry;
 mod rules;
+mod zookeeper;

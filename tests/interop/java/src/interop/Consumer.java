@@ -5,12 +5,14 @@ import com.google.gson.JsonObject;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 import org.apache.dubbo.config.MethodConfig;
 import org.apache.dubbo.config.ReferenceConfig;
+import org.apache.dubbo.rpc.RpcContext;
 import org.apache.dubbo.rpc.service.GenericService;
 
 /**
@@ -18,9 +20,11 @@ import org.apache.dubbo.rpc.service.GenericService;
  *
  * <pre>
  * {"cmd":"refer","ref":"r1","url":"dubbo://host:port?heartbeat=1000"}   or registry; and optionally: application,
- *        group, version, timeout, retries, generic, async, sent, check
+ *        group, version, timeout, retries, generic, async, sent, check, loadbalance, parameters
  * {"cmd":"suite","ref":"r1"}                    every case's name and what the caller saw
  * {"cmd":"call","ref":"r1","method":"whoami"}   whoami, sleep, fail, big, $echo …; how: sync, async, generic
+ * {"cmd":"reach","ref":"r1","method":"greet","text":"tom","number":1,"attachments":{},"count":20}   who answered how often
+ * {"cmd":"rule","key":"shop.tag-router","text":"…"}   put into the config center, or taken out without text
  * {"cmd":"flood","ref":"r1","count":20,"millis":500}   so many sleeping calls at once, all answers
  * {"cmd":"load-start","ref":"r1","threads":4} / {"cmd":"load-stop"}     calls, who answered, failures
  * {"cmd":"destroy","ref":"r1"}
@@ -32,6 +36,7 @@ public final class Consumer {
 
     private final Map<String, ReferenceConfig<?>> configs = new ConcurrentHashMap<>();
     private final Map<String, Object> references = new ConcurrentHashMap<>();
+    private final RuleStore rules = new RuleStore();
     private Load load;
 
     public static void main(String[] args) throws Exception {
@@ -48,6 +53,10 @@ public final class Consumer {
                 return suite(ref);
             case "call":
                 return call(command, ref);
+            case "reach":
+                return reach(command, ref);
+            case "rule":
+                return rules.set(Json.string(command, "key", null), Json.string(command, "text", null));
             case "flood":
                 return flood(command, ref);
             case "load-start":
@@ -92,6 +101,13 @@ public final class Consumer {
             config.setRetries(Json.number(command, "retries", 0));
         }
         config.setCheck(Json.flag(command, "check"));
+        if (command.has("loadbalance")) {
+            config.setLoadbalance(Json.string(command, "loadbalance", null));
+        }
+        Map<String, String> parameters = Json.map(command, "parameters");
+        if (!parameters.isEmpty()) {
+            config.setParameters(parameters);
+        }
         if (Json.flag(command, "generic")) {
             config.setGeneric("true");
         } else {
@@ -142,6 +158,29 @@ public final class Consumer {
             }
         }
         answer.addProperty("millis", TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - start));
+        return answer;
+    }
+
+    private JsonObject reach(JsonObject command, String ref) {
+        String method = Json.string(command, "method", "whoami");
+        String text = Json.string(command, "text", "");
+        int number = Json.number(command, "number", 0);
+        Map<String, String> attachments = Json.map(command, "attachments");
+        Map<String, Integer> answers = new TreeMap<>();
+        Map<String, Integer> failures = new TreeMap<>();
+        for (int i = 0; i < Json.number(command, "count", 20); i++) {
+            // Dubbo forgets them after each call.
+            attachments.forEach(RpcContext.getContext()::setAttachment);
+            try {
+                Object name = OneCall.make(reference(ref), "sync", method, text, number);
+                answers.merge((String) name, 1, Integer::sum);
+            } catch (Throwable e) {
+                failures.merge(Text.failure(e), 1, Integer::sum);
+            }
+        }
+        JsonObject answer = Json.ok();
+        answer.add("answers", Json.counts(answers));
+        answer.add("failures", Json.counts(failures));
         return answer;
     }
 

@@ -204,6 +204,11 @@ final class Echo implements EchoService {
     }
 
     @Override
+    public String greet(String name, int number) {
+        return this.name;
+    }
+
+    @Override
     public String attachments(String prefix) {
         Map<String, String> found = new TreeMap<>();
         RpcContext.getContext().getAttachments().forEach((key, value) -> {

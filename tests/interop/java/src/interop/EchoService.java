@@ -78,6 +78,9 @@ public interface EchoService {
     /** The provider's name. */
     String whoami();
 
+    /** The provider's name, whatever it is told. */
+    String greet(String name, int number);
+
     /** The request's attachments whose keys start with {@code prefix}, sorted; answers with two of its own. */
     String attachments(String prefix);
 

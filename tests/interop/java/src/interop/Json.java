@@ -76,6 +76,12 @@ final class Json {
         return map;
     }
 
+    static JsonObject counts(Map<String, Integer> counts) {
+        JsonObject object = new JsonObject();
+        counts.forEach(object::addProperty);
+        return object;
+    }
+
     static String[] strings(JsonObject o, String key) {
         JsonArray array = o.get(key) == null ? new JsonArray() : o.getAsJsonArray(key);
         String[] strings = new String[array.size()];

@@ -57,6 +57,8 @@ final class OneCall {
                 return service.whoami();
             case "sleep":
                 return service.sleep(number);
+            case "greet":
+                return service.greet(text, number);
             case "fail":
                 return service.fail(text);
             case "string":

@@ -60,6 +60,12 @@ pub enum DecodeError {
         /// Its name, where it is a known one.
         name: &'static str,
     },
+    /// Something that has to be there is not.
+    #[error("{what} is missing")]
+    Missing {
+        /// What.
+        what: &'static str,
+    },
 }
 
 /// Why attachments could not be changed. The frame can be sent as it is.

@@ -10,6 +10,8 @@
 //! * [`substitute`]: what a rule answers in a provider's place.
 //! * [`input`], [`error`]: bytes from a peer, and what can be wrong with them.
 //! * [`dubbo`]: the Dubbo protocol.
+//! * [`http`]: what HTTP/1.1, HTTP/2 and gRPC messages mean; their bytes are
+//!   read by libraries, in the `proxy` crate.
 //! * [`hessian2`]: the serialization most Dubbo and SOFA bodies are written in.
 //! * [`jsonb`]: fastjson2's binary form, Dubbo's other default serialization.
 //! * [`value`]: the neutral, self-describing value that bridges and rules use.
@@ -22,6 +24,7 @@ pub mod fault;
 pub mod frame;
 pub mod head;
 pub mod hessian2;
+pub mod http;
 pub mod input;
 pub mod jsonb;
 pub mod substitute;

@@ -11,7 +11,7 @@
 //!
 //! [`json`] is its form for people.
 
-mod base64;
+pub(crate) mod base64;
 pub mod json;
 mod time;
 

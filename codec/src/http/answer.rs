@@ -1,0 +1,202 @@
+//! The mesh's own answers: to plain HTTP as `application/problem+json`
+//! (RFC 9457), to gRPC as a status without a body ("trailers-only").
+
+use ::http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
+use ::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use bytes::Bytes;
+use serde_json::json;
+
+use super::Dialect;
+use super::grpc::{self, Code};
+use crate::fault::{Fault, Reason};
+use crate::value::base64;
+
+/// A fault in the caller's language.
+pub fn fault(dialect: Dialect, fault: &Fault) -> Response<Bytes> {
+    match dialect {
+        Dialect::Plain => problem(status(fault.reason), fault),
+        Dialect::Grpc => {
+            let mut response = Response::new(Bytes::new());
+            *response.headers_mut() = trailers(fault);
+            let grpc = HeaderValue::from_static("application/grpc");
+            response.headers_mut().insert(CONTENT_TYPE, grpc);
+            response
+        }
+    }
+}
+
+/// A fault as the trailers of an answer whose head was sent already; for gRPC.
+pub fn trailers(fault: &Fault) -> HeaderMap {
+    let code = code(fault.reason);
+    let text = fault.to_string();
+    let details = base64::encode(&details(code, &text, fault.reason));
+    HeaderMap::from_iter([
+        (grpc::STATUS, HeaderValue::from(code as u16)),
+        (grpc::MESSAGE, value(&grpc::percent_encoded(&text))),
+        // Without padding, as the specification prefers.
+        (grpc::DETAILS, value(details.trim_end_matches('='))),
+    ])
+}
+
+/// The answer to CONNECT, which would make this proxy a way to anywhere.
+pub fn connect_refused() -> Response<Bytes> {
+    let fault = Fault::new(
+        Reason::Denied,
+        "CONNECT is not served here",
+        "send the request itself; the proxy finds the way",
+    );
+    let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, &fault);
+    let allowed = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+    response.headers_mut().insert(ALLOW, allowed);
+    response
+}
+
+/// A fault as plain HTTP, under a status.
+pub fn problem(status: StatusCode, fault: &Fault) -> Response<Bytes> {
+    let body = json!({
+        "status": status.as_u16(),
+        "title": title(fault.reason),
+        "detail": fault.to_string(),
+        "reason": fault.reason.label(),
+    });
+    let body = Bytes::from(body.to_string());
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let length = HeaderValue::from(response.body().len());
+    let headers: [(HeaderName, HeaderValue); 3] = [
+        (CONTENT_TYPE, HeaderValue::from_static("application/problem+json")),
+        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (CONTENT_LENGTH, length),
+    ];
+    response.headers_mut().extend(headers);
+    response
+}
+
+/// The HTTP status of a fault.
+pub fn status(reason: Reason) -> StatusCode {
+    match reason {
+        Reason::UnknownService => StatusCode::NOT_FOUND,
+        Reason::NoEndpoint | Reason::Unreachable | Reason::AppUnreachable | Reason::Overloaded => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        Reason::Denied => StatusCode::FORBIDDEN,
+        Reason::ConnectionLost => StatusCode::BAD_GATEWAY,
+        Reason::Timeout => StatusCode::GATEWAY_TIMEOUT,
+        Reason::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Reason::Unreadable => StatusCode::BAD_REQUEST,
+        Reason::RuleFailed => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// The gRPC status code of a fault.
+pub fn code(reason: Reason) -> Code {
+    match reason {
+        Reason::UnknownService => Code::Unimplemented,
+        Reason::NoEndpoint
+        | Reason::Unreachable
+        | Reason::AppUnreachable
+        | Reason::ConnectionLost => Code::Unavailable,
+        Reason::Denied => Code::PermissionDenied,
+        Reason::Timeout => Code::DeadlineExceeded,
+        Reason::Overloaded | Reason::TooLarge => Code::ResourceExhausted,
+        Reason::Unreadable | Reason::RuleFailed => Code::Internal,
+    }
+}
+
+fn title(reason: Reason) -> &'static str {
+    match reason {
+        Reason::UnknownService => "unknown service",
+        Reason::NoEndpoint => "no endpoint left",
+        Reason::Denied => "denied",
+        Reason::Unreachable => "no endpoint reachable",
+        Reason::AppUnreachable => "application unreachable",
+        Reason::ConnectionLost => "connection lost",
+        Reason::Timeout => "timed out",
+        Reason::Overloaded => "overloaded",
+        Reason::TooLarge => "too large",
+        Reason::Unreadable => "unreadable request",
+        Reason::RuleFailed => "a rule failed",
+    }
+}
+
+/// A value of printable ASCII.
+fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// `google.rpc.Status` with one `google.rpc.ErrorInfo`, which tells programs the
+/// mesh's reason: `{code: 1, message: 2, details: 3 Any{type_url: 1, value: 2}}`,
+/// `ErrorInfo{reason: 1, domain: 2}`.
+fn details(code: Code, message: &str, reason: Reason) -> Vec<u8> {
+    let mut info = Vec::new();
+    field(1, reason.label().to_ascii_uppercase().as_bytes(), &mut info);
+    field(2, b"spanwire", &mut info);
+    let mut any = Vec::new();
+    field(1, b"type.googleapis.com/google.rpc.ErrorInfo", &mut any);
+    field(2, &info, &mut any);
+    let mut status = vec![1 << 3, code as u8];
+    field(2, message.as_bytes(), &mut status);
+    field(3, &any, &mut status);
+    status
+}
+
+/// A length-delimited protobuf field.
+fn field(number: u8, bytes: &[u8], out: &mut Vec<u8>) {
+    out.push(number << 3 | 2);
+    let mut length = bytes.len();
+    while length >= 0x80 {
+        out.push(length as u8 | 0x80);
+        length >>= 7;
+    }
+    out.push(length as u8);
+    out.extend_from_slice(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_says_what_happened_and_what_to_do() {
+        let no = Fault::new(Reason::NoEndpoint, "nobody has \"g1\"", "start one");
+        let response = fault(Dialect::Plain, &no);
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
+        let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+        assert_eq!(body["status"], 503);
+        assert_eq!(body["title"], "no endpoint left");
+        assert_eq!(body["detail"], "Spanwire [no_endpoint]: nobody has \"g1\"; start one");
+        assert_eq!(response.headers()[CONTENT_LENGTH], response.body().len().to_string());
+    }
+
+    #[test]
+    fn a_grpc_fault_is_a_status_with_details_and_no_body() {
+        let late = Fault::new(Reason::Timeout, "100%", "");
+        let response = fault(Dialect::Grpc, &late);
+        assert_eq!(response.status(), 200);
+        assert!(response.body().is_empty());
+        let headers = response.headers();
+        assert_eq!(headers[CONTENT_TYPE], "application/grpc");
+        assert_eq!(headers[grpc::STATUS], "4");
+        assert_eq!(headers[grpc::MESSAGE], "Spanwire [timeout]: 100%25");
+        let mut details = headers[grpc::DETAILS].to_str().unwrap().to_owned();
+        while !details.len().is_multiple_of(4) {
+            details.push('=');
+        }
+        let details = base64::decode(&details).unwrap();
+        let text = String::from_utf8_lossy(&details);
+        assert_eq!(details[..2], [8, 4], "the code");
+        for part in ["Spanwire [timeout]: 100%", "google.rpc.ErrorInfo", "TIMEOUT", "spanwire"] {
+            assert!(text.contains(part), "{part} in {text:?}");
+        }
+    }
+
+    #[test]
+    fn every_reason_has_an_error_in_both_languages() {
+        for reason in Reason::ALL {
+            let status = status(reason);
+            assert!(status.is_client_error() || status.is_server_error(), "{reason:?}");
+            assert_ne!(code(reason), Code::Ok, "{reason:?}");
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! From one connection to the next: what a head says of its own connection is
+//! not passed on (RFC 9110, section 7.6.1), and what the next version of HTTP
+//! says elsewhere is said there (RFC 9113, section 8.3).
+
+use ::http::header::{
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TE,
+    TRANSFER_ENCODING, UPGRADE,
+};
+use ::http::uri::{Authority, PathAndQuery, Scheme, Uri};
+use ::http::{request, response};
+
+use super::head::authority;
+use crate::error::DecodeError;
+
+/// The versions of HTTP that differ in their heads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Version {
+    /// HTTP/1.0 and HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
+/// What belongs to a connection even where `Connection` does not list it.
+const OWN: [HeaderName; 7] = [
+    TRANSFER_ENCODING,
+    TE,
+    UPGRADE,
+    EXPECT, // answered here: hyper says 100 when the body is first asked for
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    HeaderName::from_static("http2-settings"),
+];
+
+/// The protocol that a request over HTTP/1.1 asks to go on with, where it does
+/// (`Connection: upgrade`). An upgrade to HTTP/2 is not one: whoever wants
+/// HTTP/2 says so first (RFC 9113, section 3.1).
+pub fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
+    let wanted = headers.get(UPGRADE)?;
+    let listed = listed(headers).any(|name| name.eq_ignore_ascii_case("upgrade"));
+    let is_h2 = wanted.as_bytes().eq_ignore_ascii_case(b"h2c");
+    (listed && !is_h2).then(|| wanted.clone())
+}
+
+/// Says again that a connection is to go on with another protocol.
+pub fn set_upgrade(headers: &mut HeaderMap, to: HeaderValue) {
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, to);
+}
+
+/// Makes a request that came by one version ready to go out by another.
+///
+/// # Errors
+/// Where it names no host that HTTP/2 could carry.
+pub fn request(parts: &mut request::Parts, from: Version, to: Version) -> Result<(), DecodeError> {
+    match from {
+        Version::Http1 => {
+            let trailers = to == Version::Http2 && asks_for_trailers(&parts.headers);
+            strip(&mut parts.headers);
+            if trailers {
+                parts.headers.insert(TE, HeaderValue::from_static("trailers"));
+            }
+        }
+        // The h2 crate refuses the others; this one is answered here as well.
+        Version::Http2 => drop(parts.headers.remove(EXPECT)),
+    }
+    match to {
+        Version::Http1 => {
+            parts.version = ::http::Version::HTTP_11;
+            parts.headers.remove(TE);
+            join_cookies(&mut parts.headers);
+            // The target's host counts, whatever a Host header says besides it.
+            if let Some(authority) = parts.uri.authority() {
+                let host = without_user(authority.as_str());
+                let host = HeaderValue::from_str(host).map_err(|_| MISSING)?;
+                parts.headers.insert(HOST, host);
+            }
+            let path = parts.uri.path_and_query().cloned();
+            parts.uri = path.map_or_else(Uri::default, Uri::from);
+        }
+        Version::Http2 => {
+            parts.version = ::http::Version::HTTP_2;
+            let is_whole = parts.uri.authority().is_some() && parts.uri.scheme().is_some();
+            if !is_whole {
+                let authority = authority(parts).and_then(|text| text.parse::<Authority>().ok());
+                let mut whole = ::http::uri::Parts::default();
+                whole.scheme = Some(parts.uri.scheme().cloned().unwrap_or(Scheme::HTTP));
+                whole.authority = Some(authority.ok_or(MISSING)?);
+                let path = parts.uri.path_and_query().cloned();
+                whole.path_and_query = Some(path.unwrap_or(PathAndQuery::from_static("/")));
+                parts.uri = Uri::from_parts(whole).map_err(|_| MISSING)?;
+            }
+            parts.headers.remove(HOST);
+        }
+    }
+    Ok(())
+}
+
+/// Makes a response ready to go on to its caller.
+pub fn response(parts: &mut response::Parts, from: Version, to: Version) {
+    if from == Version::Http1 {
+        strip(&mut parts.headers);
+    }
+    parts.version = match to {
+        Version::Http1 => ::http::Version::HTTP_11,
+        Version::Http2 => ::http::Version::HTTP_2,
+    };
+}
+
+const MISSING: DecodeError = DecodeError::Missing { what: "the host" };
+
+/// Takes out what belongs to the connection.
+fn strip(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        // A caller must not take out what others trust in by listing it.
+        let listed: Vec<HeaderName> = listed(headers)
+            .filter_map(|name| HeaderName::try_from(name).ok())
+            .filter(|name| *name != HOST && *name != CONTENT_LENGTH)
+            .collect();
+        for name in listed {
+            headers.remove(name);
+        }
+        headers.remove(CONNECTION);
+    }
+    for name in &OWN {
+        headers.remove(name);
+    }
+}
+
+fn listed(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let values = headers.get_all(CONNECTION).iter();
+    values.filter_map(|value| value.to_str().ok()).flat_map(|list| list.split(',')).map(str::trim)
+}
+
+fn asks_for_trailers(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(TE).iter();
+    values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|list| list.split(','))
+        .any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
+}
+
+/// HTTP/2 may send each cookie alone; HTTP/1.1 has one list (RFC 9113, section
+/// 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut cookies = headers.get_all(COOKIE).iter();
+    let (Some(first), Some(_)) = (cookies.next(), cookies.next()) else { return };
+    let mut joined = first.as_bytes().to_vec();
+    for cookie in headers.get_all(COOKIE).iter().skip(1) {
+        joined.extend_from_slice(b"; ");
+        joined.extend_from_slice(cookie.as_bytes());
+    }
+    if let Ok(joined) = HeaderValue::from_bytes(&joined) {
+        headers.insert(COOKIE, joined);
+    }
+}
+
+fn without_user(authority: &str) -> &str {
+    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
+}
+
+#[cfg(test)]
+mod tests {
+    use ::http::{Request, Response};
+
+    use super::*;
+
+    fn parts(uri: &str, headers: &[(&str, &str)]) -> request::Parts {
+        let mut request = Request::builder().uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn what_belongs_to_a_connection_stays_on_it() {
+        let mut parts = parts(
+            "/a?b",
+            &[
+                ("host", "h:1"),
+                ("connection", "close, X-Mine"),
+                ("connection", "host, content-length"),
+                ("x-mine", "1"),
+                ("x-other", "2"),
+                ("content-length", "3"),
+                ("keep-alive", "timeout=5"),
+                ("proxy-connection", "keep-alive"),
+                ("te", "trailers"),
+                ("upgrade", "websocket"),
+                ("expect", "100-continue"),
+            ],
+        );
+        request(&mut parts, Version::Http1, Version::Http1).unwrap();
+        let mut left: Vec<_> = parts.headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["content-length", "host", "x-other"]);
+        assert_eq!(parts.uri, "/a?b");
+    }
+
+    #[test]
+    fn http_1_becomes_http_2() {
+        let headers = [("host", "h:1"), ("te", "deflate, Trailers"), ("x", "1")];
+        let mut parts = parts("/a?b", &headers);
+        request(&mut parts, Version::Http1, Version::Http2).unwrap();
+        assert_eq!(parts.uri, "http://h:1/a?b");
+        assert_eq!(parts.headers.get(HOST), None);
+        assert_eq!(parts.headers[TE], "trailers");
+        let mut nameless = self::parts("/a", &[]);
+        assert_eq!(request(&mut nameless, Version::Http1, Version::Http2), Err(MISSING));
+    }
+
+    #[test]
+    fn http_2_becomes_http_1() {
+        let headers = [("cookie", "a=1"), ("cookie", "b=2"), ("te", "trailers"), ("host", "evil")];
+        let mut parts = parts("https://user@h:1/a?b", &headers);
+        request(&mut parts, Version::Http2, Version::Http1).unwrap();
+        assert_eq!(parts.uri, "/a?b");
+        assert_eq!(parts.headers[HOST], "h:1");
+        assert_eq!(parts.headers[COOKIE], "a=1; b=2");
+        assert_eq!(parts.headers.get(TE), None);
+    }
+
+    #[test]
+    fn an_absolute_target_counts_more_than_the_host_header() {
+        let mut parts = parts("http://real/a", &[("host", "other")]);
+        request(&mut parts, Version::Http1, Version::Http1).unwrap();
+        assert_eq!(
+            (parts.uri.to_string().as_str(), &parts.headers[HOST]),
+            ("/a", &"real".parse().unwrap())
+        );
+    }
+
+    #[test]
+    fn an_upgrade_is_one_only_where_the_connection_says_so() {
+        let of = |headers: &[(&str, &str)]| upgrade(&parts("/", headers).headers);
+        let websocket = Some(HeaderValue::from_static("websocket"));
+        assert_eq!(
+            of(&[("connection", "keep-alive, Upgrade"), ("upgrade", "websocket")]),
+            websocket
+        );
+        assert_eq!(of(&[("upgrade", "websocket")]), None);
+        assert_eq!(of(&[("connection", "upgrade"), ("upgrade", "h2c")]), None);
+        assert_eq!(of(&[("connection", "upgrade")]), None);
+    }
+
+    #[test]
+    fn a_response_leaves_its_connection_behind() {
+        let response = Response::builder()
+            .header("connection", "close")
+            .header("transfer-encoding", "chunked")
+            .header("trailer", "x");
+        let mut parts = response.body(()).unwrap().into_parts().0;
+        super::response(&mut parts, Version::Http1, Version::Http2);
+        assert_eq!(parts.headers.keys().collect::<Vec<_>>(), ["trailer"]);
+        assert_eq!(parts.version, ::http::Version::HTTP_2);
+    }
+}

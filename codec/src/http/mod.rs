@@ -1,0 +1,25 @@
+//! What messages over HTTP mean: HTTP/1.1, HTTP/2, and gRPC as a dialect of
+//! them. Pure functions over heads that a library has read already.
+//!
+//! * [`Dialect`]: plain HTTP or gRPC, by the content type of the request.
+//! * [`head`]: a request as routing asks for it.
+//! * [`hop`]: what belongs to one connection and is not passed on, and how a head
+//!   is said in the other version of HTTP.
+//! * [`answer`]: the mesh's own answers: problem+json, or a gRPC status.
+//! * [`outcome`]: how a call ended, from its response.
+//! * [`framing`]: where HTTP/1.1 requests end, read strictly.
+//!
+//! Not here: sockets, frames, HPACK and flow control (the `h2` and `hyper`
+//! crates, driven by `proxy::http`).
+
+pub mod answer;
+mod dialect;
+pub mod framing;
+pub mod grpc;
+pub mod head;
+pub mod hop;
+pub mod outcome;
+
+pub use dialect::Dialect;
+pub use head::Head;
+pub use hop::Version;

@@ -15,7 +15,7 @@ use std::time::Duration;
 use bytes::{BufMut, BytesMut};
 use codec::{
     Argument, DecodeError, Detect, EditError, Fault, FrameCodec, Kind, Meta, Outcome, RequestHead,
-    Target,
+    Substitute, Target, Value,
 };
 
 const MAGIC: [u8; 2] = *b"T1";
@@ -94,6 +94,11 @@ impl FrameCodec for Tiny {
         Err(EditError::NoAttachments)
     }
 
+    fn remove_fields(frame: &[u8], _: &[&str], out: &mut BytesMut) -> Result<(), EditError> {
+        out.put_slice(frame);
+        Ok(())
+    }
+
     fn outcome(frame: &[u8]) -> Outcome {
         match Header::read(frame) {
             Ok(Header { kind: 2, .. }) => Outcome::Success,
@@ -115,6 +120,15 @@ impl FrameCodec for Tiny {
 
     fn reply(origin: u64, fault: &Fault, out: &mut BytesMut) {
         write(3, origin, fault.to_string().as_bytes(), out);
+    }
+
+    // Tiny's answers are text, whatever the value.
+    fn substitute(origin: u64, answer: &Substitute, out: &mut BytesMut) {
+        match answer {
+            Substitute::Value(Value::String(text)) => write(2, origin, text.as_bytes(), out),
+            Substitute::Value(_) => write(2, origin, b"", out),
+            Substitute::Exception { message, .. } => write(3, origin, message.as_bytes(), out),
+        }
     }
 }
 

@@ -76,15 +76,17 @@ pub fn problem(status: StatusCode, fault: &Fault) -> Response<Bytes> {
 pub fn status(reason: Reason) -> StatusCode {
     match reason {
         Reason::UnknownService => StatusCode::NOT_FOUND,
-        Reason::NoEndpoint | Reason::Unreachable | Reason::AppUnreachable | Reason::Overloaded => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        Reason::NoEndpoint
+        | Reason::Unreachable
+        | Reason::AppUnreachable
+        | Reason::Overloaded
+        | Reason::Injected => StatusCode::SERVICE_UNAVAILABLE,
         Reason::Denied => StatusCode::FORBIDDEN,
         Reason::ConnectionLost => StatusCode::BAD_GATEWAY,
         Reason::Timeout => StatusCode::GATEWAY_TIMEOUT,
         Reason::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Reason::Unreadable => StatusCode::BAD_REQUEST,
-        Reason::RuleFailed => StatusCode::INTERNAL_SERVER_ERROR,
+        Reason::RuleFailed | Reason::Answered => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
@@ -95,11 +97,12 @@ pub fn code(reason: Reason) -> Code {
         Reason::NoEndpoint
         | Reason::Unreachable
         | Reason::AppUnreachable
-        | Reason::ConnectionLost => Code::Unavailable,
+        | Reason::ConnectionLost
+        | Reason::Injected => Code::Unavailable,
         Reason::Denied => Code::PermissionDenied,
         Reason::Timeout => Code::DeadlineExceeded,
         Reason::Overloaded | Reason::TooLarge => Code::ResourceExhausted,
-        Reason::Unreadable | Reason::RuleFailed => Code::Internal,
+        Reason::Unreadable | Reason::RuleFailed | Reason::Answered => Code::Internal,
     }
 }
 
@@ -116,6 +119,8 @@ fn title(reason: Reason) -> &'static str {
         Reason::TooLarge => "too large",
         Reason::Unreadable => "unreadable request",
         Reason::RuleFailed => "a rule failed",
+        Reason::Injected => "failed by a rule",
+        Reason::Answered => "answered by a rule",
     }
 }
 

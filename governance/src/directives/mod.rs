@@ -4,7 +4,7 @@
 //! Deciding hands these out behind an `Arc`, so that it allocates nothing. What
 //! concerns the choice of an endpoint is done by then; the rest is for whoever
 //! sends the call. Where each comes from: `rules::istio`, `rules::gateway` and
-//! `rules::linkerd`; how they are chosen: [`crate::decide`].
+//! `rules::linkerd`; how they are chosen: [`crate::decide()`].
 
 mod http;
 mod policy;

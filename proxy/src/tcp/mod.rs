@@ -3,7 +3,7 @@
 //! * here: which endpoint a connection goes to, and what is counted of it. The
 //!   same steps as in [`crate::forward`], one after the other, because here a call
 //!   may well be a future: it lasts long and allocates once.
-//! * [`copy`]: the bytes.
+//! * [`mod@copy`]: the bytes.
 //!
 //! A connection is routed, balanced and counted as a call of the method `connect`
 //! of its service. It has no deadline: none of the rules' timeouts holds for it.

@@ -42,6 +42,7 @@ mod parked;
 mod peers;
 mod raw;
 mod read_only;
+mod rule_push;
 mod rules;
 mod serializations;
 mod splits;

@@ -334,7 +334,8 @@ impl Provider {
         self.answer_forever(|call| call.answer(&call.body))
     }
 
-    fn answer_forever(self, answer: fn(&Frame) -> Frame) -> SocketAddr {
+    /// Answers every call, on every connection, until the test ends.
+    pub fn answer_forever(self, answer: fn(&Frame) -> Frame) -> SocketAddr {
         let address = self.address();
         std::thread::spawn(move || {
             for stream in self.listener.incoming().flatten() {

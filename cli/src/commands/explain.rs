@@ -93,7 +93,7 @@ impl Command for Explain {
                     refused = true;
                 }
                 Err(findings) => {
-                    print::findings(&findings, Format::Text)?;
+                    print::rule_findings(&findings, Format::Text)?;
                     refused = true;
                 }
             }

@@ -1,12 +1,15 @@
 //! `spanwire rule`.
 
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
-use governance::{Compat, Finding, Origin, RuleSet, Severity};
+use governance::document::utf8;
+use governance::{Compat, Finding, Origin, RuleSet};
 
 use super::Command;
 use crate::exit::{Exit, Failure};
+use crate::lint_pages;
 use crate::print::{self, Format};
 
 /// Checks governance rules
@@ -29,15 +32,21 @@ enum Action {
 
 A file holds one rule; its key is the file's name without .yaml or .yml, written as Dubbo writes it: \
 lab.EchoService::.condition-router, shop.tag-router. Folders are searched for such files. Errors keep a \
-rule from taking effect; warnings name what Java consumers read differently, or what is hardly meant.",
+rule from taking effect; warnings name what Java consumers read differently, or what is hardly meant. Each \
+finding ends in its code, which --explain tells more about.",
     after_help = "Examples:
   spanwire rule lint rules/
-  spanwire rule lint shop.tag-router.yaml -o json"
+  spanwire rule lint shop.tag-router.yaml -o json
+  spanwire rule lint --explain weight-zero"
 )]
 struct Lint {
     /// Files and folders
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required_unless_present = "explain", value_name = "PATH")]
     paths: Vec<PathBuf>,
+
+    /// Prints what a finding means, why it matters and what to do, by its code
+    #[arg(long, value_name = "CODE", conflicts_with_all = ["paths", "output"])]
+    explain: Option<String>,
 
     /// How to print findings
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
@@ -54,6 +63,9 @@ impl Command for Rule {
 
 impl Lint {
     fn run(self) -> Result<Exit, Failure> {
+        if let Some(code) = &self.explain {
+            return explain(code);
+        }
         let mut files = Vec::new();
         for path in &self.paths {
             collect(path, true, &mut files)?;
@@ -66,9 +78,24 @@ impl Lint {
         for file in &files {
             findings.extend(check(file, &mut rules)?);
         }
-        print::findings(&findings, self.output)?;
+        print::rule_findings(&findings, self.output)?;
         Ok(if findings.is_empty() { Exit::Done } else { Exit::No })
     }
+}
+
+/// Prints the page about a finding's code.
+fn explain(code: &str) -> Result<Exit, Failure> {
+    let Some(page) = lint_pages::page(code) else {
+        let proposals = lint_pages::proposals(code).join(", ");
+        let hint = if proposals.is_empty() {
+            "a finding ends in its code, in brackets; docs/rules.md lists all".to_owned()
+        } else {
+            format!("did you mean {proposals}?")
+        };
+        return Err(Failure::new(format!("no finding has the code {code:?}"), hint));
+    };
+    io::stdout().lock().write_all(page.as_bytes())?;
+    Ok(Exit::Done)
 }
 
 /// The files to check below a path, sorted.
@@ -94,19 +121,9 @@ fn collect(path: &Path, is_named: bool, files: &mut Vec<PathBuf>) -> Result<(), 
 fn check(file: &Path, rules: &mut RuleSet) -> Result<Vec<Finding>, Failure> {
     let bytes = std::fs::read(file)
         .map_err(|error| Failure::new(format!("{} cannot be read: {error}", file.display()), ""))?;
-    let text = match String::from_utf8(bytes) {
+    let text = match utf8(bytes, &file.display().to_string()) {
         Ok(text) => text,
-        Err(error) => {
-            return Ok(vec![Finding {
-                file: file.display().to_string(),
-                line: 0,
-                column: 0,
-                code: "not-utf8",
-                severity: Severity::Error,
-                message: error.utf8_error().to_string(),
-                hint: "save the file as UTF-8".to_owned(),
-            }]);
-        }
+        Err(finding) => return Ok(vec![finding]),
     };
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let key = name.strip_suffix(".yaml").or_else(|| name.strip_suffix(".yml")).unwrap_or(&name);

@@ -127,7 +127,7 @@ impl<'p> Example<'p> {
             "case" => explain_case(&file, &text).map_or_else(|e| e, |said| said.findings),
             "question" => read_question(&file, &text).err().unwrap_or_default(),
             key => {
-                let mut rules = RuleSet::new(Compat::Documented);
+                let mut rules = RuleSet::new(Compat::Documented).with_notes();
                 rules.apply(key, Some(&text), Origin::File(file.into())).findings
             }
         }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 use governance::document::utf8;
-use governance::{Compat, Finding, Origin, RuleSet};
+use governance::{Compat, Finding, Origin, RuleSet, Severity};
 
 use super::Command;
 use crate::exit::{Exit, Failure};
@@ -48,6 +48,11 @@ struct Lint {
     #[arg(long, value_name = "CODE", conflicts_with_all = ["paths", "output"])]
     explain: Option<String>,
 
+    /// Also tells what is only worth knowing: what dubbo-go reads otherwise, and what
+    /// Java does not act on
+    #[arg(long, conflicts_with = "explain")]
+    notes: bool,
+
     /// How to print findings
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: Format,
@@ -74,12 +79,16 @@ impl Lint {
             return Err(Failure::new("there is no .yaml or .yml file in these folders", ""));
         }
         let mut rules = RuleSet::new(Compat::Documented);
+        if self.notes {
+            rules = rules.with_notes();
+        }
         let mut findings = Vec::new();
         for file in &files {
             findings.extend(check(file, &mut rules)?);
         }
         print::rule_findings(&findings, self.output)?;
-        Ok(if findings.is_empty() { Exit::Done } else { Exit::No })
+        let is_good = findings.iter().all(|finding| finding.severity == Severity::Info);
+        Ok(if is_good { Exit::Done } else { Exit::No })
     }
 }
 

@@ -74,6 +74,19 @@ fn a_code_is_explained_by_its_page() {
 }
 
 #[test]
+fn what_is_only_worth_knowing_is_told_when_asked_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("shop.tag-router.yaml");
+    fs::write(&file, "configVersion: v3.0\ntags: [{name: gray, addresses: [10.0.0.1]}]\n")
+        .expect("a new file");
+    let path = file.to_str().expect("UTF-8");
+    check(&["rule", "lint", path], 0, "", "");
+    let ran = run(&["rule", "lint", "--notes", path]);
+    assert_eq!((ran.status, ran.stdout.as_str()), (0, ""));
+    assert!(ran.stderr.starts_with("info: ") && ran.stderr.contains("[go-literal-address]"));
+}
+
+#[test]
 fn codes_like_one_that_is_not_known_are_proposed() {
     check(
         &["rule", "lint", "--explain", "zero-weight"],

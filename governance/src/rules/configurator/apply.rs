@@ -156,10 +156,7 @@ impl Override {
 impl Matches {
     fn is_match(&self, host: &str, target: Target<'_>, set: &Overrides) -> bool {
         self.address.as_ref().is_none_or(|address| address.is_match(host))
-            && self
-                .provider_address
-                .as_ref()
-                .is_none_or(|address| address.is_match(target.address()))
+            && self.provider_address.as_ref().is_none_or(|address| address.is_provider(target))
             && self.service.as_ref().is_none_or(|oneof| {
                 let key = target.service_key();
                 oneof.iter().any(|one| one.is_match(Some(&key)))
@@ -174,6 +171,14 @@ impl Matches {
 }
 
 impl AddressMatch {
+    /// Java compares a network, too, with the provider's address and port, and
+    /// never finds it there.
+    fn is_provider(&self, target: Target<'_>) -> bool {
+        self.is_match(target.address())
+            || target.compat == Compat::Documented
+                && self.cidr.as_ref().is_some_and(|cidr| address_is_meant(cidr, target.host(), 0))
+    }
+
     fn is_match(&self, input: &str) -> bool {
         if let Some(cidr) = &self.cidr
             && (**cidr == *input || address_is_meant(cidr, input, 0))

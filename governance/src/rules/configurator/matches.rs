@@ -5,6 +5,7 @@ use crate::rules::Compat;
 use crate::rules::head::java_text;
 use crate::rules::string_match::StringMatch;
 
+use super::parameters::check_condition;
 use super::{AddressMatch, Matches};
 
 /// Reads `match` of v3.0.
@@ -31,6 +32,7 @@ pub(super) fn read_matches(node: &Node, compat: Compat, report: &mut Report) -> 
     for item in map.list("param", report) {
         let Some(mut param) = item.mapping("a parameter match", report) else { continue };
         let key = param.text("key", report).unwrap_or_default();
+        check_condition(key, param.position(), report);
         let value = param.value("value").map(|value| StringMatch::read(value, compat, report));
         matches.parameters.push((key.into(), value));
         param.finish(report);

@@ -1,6 +1,6 @@
 //! What a configurator sets.
 
-use crate::document::{Node, Report};
+use crate::document::{Node, Position, Report};
 use crate::rules::Compat;
 use crate::settings::{Balance, Cluster};
 
@@ -29,6 +29,25 @@ pub(super) fn conditions_of(set: &Set) -> Set {
         .collect()
 }
 
+/// What Java shows to the conditions of a configuration.
+const SEEN_KEYS: [&str; 4] = ["application", "side", "group", "version"];
+/// What an override that came before may have set, which is seen, too.
+const SET_KEYS: [&str; 7] =
+    ["timeout", "retries", "weight", "warmup", "loadbalance", "cluster", "disabled"];
+
+/// Warns of a condition on a parameter that Java does not show it.
+pub(super) fn check_condition(key: &str, at: Position, report: &mut Report) {
+    let name = key.rsplit_once('.').map_or(key, |(_, name)| name);
+    if !SEEN_KEYS.contains(&key) && !SET_KEYS.contains(&name) {
+        report.warning(
+            at,
+            "label-not-seen",
+            format!("Java does not see {key} of a provider here, so that this never matches"),
+            "tell providers apart by providerAddress while Java consumers read this rule",
+        );
+    }
+}
+
 pub(super) fn settable(set: &Set, is_v30: bool) -> Set {
     set.iter()
         .filter(|(key, _)| {
@@ -53,7 +72,13 @@ pub(super) fn check_parameter(
     compat: Compat,
     report: &mut Report,
 ) {
-    if key == "priority" || key.starts_with('~') {
+    if let Some(condition) = key.strip_prefix('~') {
+        if value != "*" {
+            check_condition(condition, node.position, report);
+        }
+        return;
+    }
+    if key == "priority" {
         return;
     }
     if FIXED_KEYS.contains(&key) {

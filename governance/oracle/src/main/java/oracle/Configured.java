@@ -7,8 +7,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import org.apache.dubbo.common.URL;
+import org.apache.dubbo.common.URLBuilder;
 import org.apache.dubbo.common.config.configcenter.DynamicConfiguration;
 import org.apache.dubbo.common.url.component.DubboServiceAddressURL;
+import org.apache.dubbo.common.url.component.ServiceConfigURL;
 import org.apache.dubbo.common.utils.NetUtils;
 import org.apache.dubbo.rpc.cluster.Configurator;
 import org.apache.dubbo.rpc.cluster.configurator.parser.ConfigParser;
@@ -30,8 +32,9 @@ final class Configured {
         URL own = configure(rules, consumer);
         Map<String, Object> effective = new TreeMap<>();
         for (Object text : endpoints) {
-            URL provider = DubboServiceAddressURL.valueOf(URL.encode((String) text), consumer);
-            URL url = configure(rules, provider);
+            DubboServiceAddressURL provider =
+                    DubboServiceAddressURL.valueOf(URL.encode((String) text), consumer);
+            URL url = overridden(rules, provider);
             if (!url.getParameter("enabled", true) || url.getParameter("disabled", false)) {
                 continue;
             }
@@ -45,6 +48,25 @@ final class Configured {
                             "cluster", own.getParameter("cluster", "failover"))));
         }
         return new JSONObject(Map.of("effective", effective)).toString();
+    }
+
+    /**
+     * RegistryDirectory shows configurators an address with four parameters and what others have
+     * set, and puts what they make of it before the provider's own parameters.
+     */
+    private static URL overridden(Rules rules, DubboServiceAddressURL provider) {
+        URL bare = URLBuilder.from(provider)
+                .clearParameters()
+                .addParameter("application", provider.getApplication())
+                .addParameter("side", provider.getSide())
+                .addParameter("group", provider.getGroup())
+                .addParameter("version", provider.getVersion())
+                .build();
+        return new DubboServiceAddressURL(
+                provider.getUrlAddress(),
+                provider.getUrlParam(),
+                provider.getConsumerURL(),
+                (ServiceConfigURL) configure(rules, bare));
     }
 
     private static URL configure(Rules rules, URL url) {

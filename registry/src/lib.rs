@@ -44,5 +44,5 @@ pub use registry::Registry;
 pub use settings::{Settings, StartError};
 pub use view::{
     Instance, LastGoodReason, Origin, RuleDocument, RulePlace, Service, ServiceState, StoreStatus,
-    View,
+    Unreadable, View,
 };

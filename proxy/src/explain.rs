@@ -1,0 +1,192 @@
+//! How a call would be decided now: by the tables of a running proxy, or by
+//! tables made of one look at the store.
+//!
+//! Both are the tables that calls are routed by, and `governance` decides as it
+//! does for calls. Only what a worker knows by itself is not known here: which
+//! endpoints are ejected or busy.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use codec::{Fault, Reason};
+use governance::explain::{DEFAULT_TIMEOUT_MS, Explanation, Question, explain_request};
+use governance::{
+    Affected, Caller, Compat, EndpointIds, Finding, Options, Request, Service, Severity,
+};
+use registry::View;
+
+use crate::control;
+use crate::route;
+use crate::rule_book::{RuleBook, RuleStates, source_of};
+use crate::snapshot::{Entry, Identity, Published};
+
+/// What no one but a worker knows.
+const ASSUMED: &str = "every endpoint is available and idle";
+/// Callers beside a proxy come from here where nobody says otherwise.
+const LOOPBACK: &str = "127.0.0.1";
+
+/// A running proxy's tables, to be asked.
+#[derive(Debug)]
+pub(crate) struct Live {
+    /// What the workers route by.
+    pub(crate) published: Arc<Published>,
+    /// Where its rules come from.
+    pub(crate) rules: Arc<ArcSwap<RuleStates>>,
+    /// A call's deadline where nobody says one, in milliseconds.
+    pub(crate) default_timeout_ms: u64,
+}
+
+impl Live {
+    /// The names of the services that a change of what is `about` this touches,
+    /// as far as this proxy knows them; those that it names come in any case,
+    /// because a rule may be there before its service.
+    pub(crate) fn services(&self, about: &Affected) -> BTreeSet<String> {
+        let named = match about {
+            Affected::Services(names) => names.as_slice(),
+            _ => &[],
+        };
+        let snapshot = self.published.load();
+        let is_touched = |entry: &Entry| match entry {
+            Entry::Ready(service) => service.is_affected(about),
+            Entry::Pending => false,
+        };
+        let touched = snapshot.services.iter().filter(|(_, entry)| is_touched(entry));
+        touched.map(|(name, _)| name.clone()).chain(named.iter().cloned()).collect()
+    }
+
+    /// Decides a call as it would be decided now. Where the question names no
+    /// consumer, it is this proxy's own application.
+    ///
+    /// # Errors
+    /// Where this proxy can never decide so: it reads rules as documented, and
+    /// calls in its own application's name only.
+    pub(crate) fn explain(
+        &self,
+        question: &Question,
+        now_ms: u64,
+    ) -> Result<Explanation, Vec<Finding>> {
+        let snapshot = self.published.load();
+        let identity = &*snapshot.identity;
+        check(question, identity)?;
+        let service = question.call.service.as_str();
+        let trouble = snapshot.store_trouble.as_deref();
+        let fault = match snapshot.services.get(service) {
+            Some(Entry::Ready(table)) if !table.endpoints().is_empty() => {
+                let states = self.rules.load();
+                let asked = Asked { question, identity, address: LOOPBACK, now_ms };
+                return Ok(explain(table, &asked, &states, self.default_timeout_ms));
+            }
+            Some(Entry::Ready(_)) => route::unknown(service, trouble),
+            Some(Entry::Pending) => Fault::new(
+                Reason::UnknownService,
+                format!("the store was asked who provides {service} and has not answered yet"),
+                "ask again",
+            ),
+            None if snapshot.has_store => Fault::new(
+                Reason::UnknownService,
+                format!(
+                    "nobody called {service} through this proxy yet, so it does not know who provides it"
+                ),
+                "call it once, or name it under `services`; or ask the store instead of the proxy",
+            ),
+            None => route::unconfigured(service),
+        };
+        Ok(Explanation::of_fault(&fault))
+    }
+}
+
+fn check(question: &Question, own: &Identity) -> Result<(), Vec<Finding>> {
+    let mut findings = Vec::new();
+    let mut error = |code, message, hint: &str| {
+        findings.push(Finding {
+            file: "case".to_owned(),
+            line: 0,
+            column: 0,
+            code,
+            severity: Severity::Error,
+            message,
+            hint: hint.to_owned(),
+        });
+    };
+    if question.compat == Some(Compat::Java) {
+        let message = "this proxy reads rules as documented, not as Java does".to_owned();
+        error("not-live", message, "decide the case offline, or by the store");
+    }
+    let other = |name: &&String| !own.application.is_empty() && **name != own.application;
+    if let Some(other) = question.application.as_ref().filter(other) {
+        let message = format!("the caller is {other}, but this proxy calls as {}", own.application);
+        error("not-live", message, "ask the caller's own proxy, or decide by the store");
+    }
+    if findings.is_empty() { Ok(()) } else { Err(findings) }
+}
+
+/// Decides a call by what a look at the store has found; see [`registry::look()`].
+pub fn explain_stored(view: &View, question: &Question, now_ms: u64) -> Explanation {
+    let service = question.call.service.as_str();
+    let mut book = RuleBook::new(question.compat.unwrap_or_default());
+    book.update(view, std::time::SystemTime::now());
+    book.publish(view);
+    let identity = Identity {
+        application: question.application.clone().unwrap_or_default(),
+        labels: BTreeMap::new(),
+    };
+    let options = Options { callers: Some(vec![identity.application.clone()]) };
+    let found = view.services.get(service).map(|found| &**found);
+    let mut ids = EndpointIds::new();
+    let compiled = control::compile(service, &[], found, &mut ids, book.rules(), &options);
+    match &compiled.entry {
+        Entry::Ready(table) if !table.endpoints().is_empty() => {
+            let asked = Asked { question, identity: &identity, address: "", now_ms };
+            explain(table, &asked, &book.published().load(), DEFAULT_TIMEOUT_MS)
+        }
+        _ => Explanation::of_fault(&route::unknown(service, None)),
+    }
+}
+
+/// A question, and what counts where it says nothing.
+struct Asked<'a> {
+    question: &'a Question,
+    identity: &'a Identity,
+    address: &'a str,
+    now_ms: u64,
+}
+
+fn explain(
+    service: &Service,
+    asked: &Asked<'_>,
+    states: &RuleStates,
+    default_timeout_ms: u64,
+) -> Explanation {
+    let Asked { question, identity, .. } = asked;
+    let was_tried = |endpoint: &&governance::Endpoint| question.tried.contains(&endpoint.address);
+    let tried: Vec<_> =
+        service.endpoints().iter().filter(was_tried).map(|endpoint| endpoint.id).collect();
+    let request = Request {
+        head: &question.call,
+        caller: Caller {
+            address: question.address.as_deref().unwrap_or(asked.address),
+            application: question.application.as_ref().unwrap_or(&identity.application),
+            labels: question.labels.as_ref().unwrap_or(&identity.labels),
+        },
+        tried: &tried,
+        now_ms: question.now_ms.unwrap_or(asked.now_ms),
+    };
+    let mut explained = explain_request(service, &request, &question.random, default_timeout_ms);
+    for step in &mut explained.steps {
+        step.origin = states.in_force(&step.rule).map(|document| source_of(document));
+    }
+    explained.findings = findings_about(service, states);
+    explained.assumed = Some(ASSUMED);
+    explained
+}
+
+/// What was found in documents about a service: a rule that was refused is why
+/// one waits for its effect in vain.
+fn findings_about(service: &Service, states: &RuleStates) -> Vec<Finding> {
+    let documents = states.documents.iter();
+    documents
+        .filter(|one| !one.findings.is_empty() && service.is_affected(&one.about))
+        .flat_map(|one| one.findings.iter().cloned())
+        .collect()
+}

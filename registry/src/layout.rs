@@ -20,6 +20,9 @@ pub(crate) enum Kind {
     OwnRules,
 }
 
+/// Where the records of changed rules are, outside of what proxies watch.
+const HISTORY: &str = "/spanwire/history/";
+
 /// The places, as settings say.
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
@@ -40,6 +43,11 @@ impl Layout {
 
     pub(crate) fn own_rules(&self) -> Range {
         Range::prefix(self.rule_prefix.clone())
+    }
+
+    /// The records of what became of a rule.
+    pub(crate) fn history(rule: &str) -> Range {
+        Range::prefix(format!("{HISTORY}{}/", crate::key::encode(rule)))
     }
 
     pub(crate) fn providers(&self, interface: &str) -> Range {

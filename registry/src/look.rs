@@ -15,9 +15,9 @@ use crate::store::list::list_at;
 use crate::store::range::{Update, Wanted};
 use crate::view::View;
 
-/// Why there is nothing to see.
+/// Why a command gets nothing from the store. For whoever gave it.
 #[derive(Debug, thiserror::Error)]
-pub enum LookError {
+pub enum StoreError {
     /// The settings are no good.
     #[error(transparent)]
     Settings(#[from] StartError),
@@ -38,17 +38,17 @@ pub enum LookError {
 /// revision. Rule files of the settings are not read.
 ///
 /// # Errors
-/// See [`LookError`].
-pub async fn look(settings: Settings, services: &[&str]) -> Result<Arc<View>, LookError> {
+/// See [`StoreError`].
+pub async fn look(settings: Settings, services: &[&str]) -> Result<Arc<View>, StoreError> {
     let settings = settings.checked()?;
     let mut failed = None;
     for endpoint in &settings.store {
         match look_at(endpoint, &settings, services).await {
             Ok(view) => return Ok(view),
-            Err(reason) => failed = Some(LookError::Store { endpoint: endpoint.clone(), reason }),
+            Err(reason) => failed = Some(StoreError::Store { endpoint: endpoint.clone(), reason }),
         }
     }
-    Err(failed.unwrap_or(LookError::NoStore))
+    Err(failed.unwrap_or(StoreError::NoStore))
 }
 
 async fn look_at(

@@ -67,7 +67,7 @@ pub(crate) async fn list_at(
 }
 
 /// The end of the range of all keys with this prefix.
-fn prefix_end(prefix: &[u8]) -> Vec<u8> {
+pub(crate) fn prefix_end(prefix: &[u8]) -> Vec<u8> {
     let mut end = prefix.to_vec();
     while let Some(last) = end.pop() {
         if last < 0xff {

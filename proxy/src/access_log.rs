@@ -69,7 +69,7 @@ fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::
 }
 
 /// A time in UTC as RFC 3339 writes it, to the millisecond.
-pub(crate) fn iso(time: SystemTime) -> String {
+pub fn iso(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let seconds = since.as_secs();
     let (year, month, day) = civil(seconds / 86_400);

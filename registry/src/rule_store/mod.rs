@@ -86,7 +86,7 @@ impl Standing {
         let newest = self.newest.as_ref();
         match self.counts() {
             Some(stored) => newest.is_none_or(|newest| newest.revision < stored.revision),
-            None => newest.is_some_and(|newest| newest.action != Action::Deleted),
+            None => newest.is_some_and(|newest| newest.text.is_some()),
         }
     }
 }
@@ -164,7 +164,8 @@ impl RuleStore {
         Err(failed.unwrap_or(StoreError::NoStore))
     }
 
-    fn key(&self, place: Place, rule: &str) -> String {
+    /// The full key of a rule in a place.
+    pub fn key(&self, place: Place, rule: &str) -> String {
         let folder = match place {
             Place::Dubbo => self.layout.dubbo_rules(),
             Place::Own => self.layout.own_rules(),
@@ -340,7 +341,7 @@ async fn connect_and_ask(
     let client = connect(endpoint, settings).await?;
     let somebody = GetOptions::new().with_count_only();
     let mut kv = client.kv_client();
-    within(settings, "asking", kv.get(layout.own_rules().key, Some(somebody))).await?;
+    within(settings, "connecting", kv.get(layout.own_rules().key, Some(somebody))).await?;
     Ok(client)
 }
 

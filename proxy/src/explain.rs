@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use codec::{Fault, Reason};
@@ -75,7 +76,8 @@ impl Live {
             Some(Entry::Ready(table)) if !table.endpoints().is_empty() => {
                 let states = self.rules.load();
                 let asked = Asked { question, identity, address: LOOPBACK, now_ms };
-                return Ok(explain(table, &asked, &states, self.default_timeout_ms));
+                let rolls = &question.random;
+                return Ok(explain(table, &asked, rolls, &states, self.default_timeout_ms));
             }
             Some(Entry::Ready(_)) => route::unknown(service, trouble),
             Some(Entry::Pending) => Fault::new(
@@ -121,26 +123,66 @@ fn check(question: &Question, own: &Identity) -> Result<(), Vec<Finding>> {
     if findings.is_empty() { Ok(()) } else { Err(findings) }
 }
 
-/// Decides a call by what a look at the store has found; see [`registry::look()`].
-pub fn explain_stored(view: &View, question: &Question, now_ms: u64) -> Explanation {
-    let service = question.call.service.as_str();
-    let mut book = RuleBook::new(question.compat.unwrap_or_default());
-    book.update(view, std::time::SystemTime::now());
-    book.publish(view);
-    let identity = Identity {
-        application: question.application.clone().unwrap_or_default(),
-        labels: BTreeMap::new(),
-    };
-    let options = Options { callers: Some(vec![identity.application.clone()]) };
-    let found = view.services.get(service).map(|found| &**found);
-    let mut ids = EndpointIds::new();
-    let compiled = control::compile(service, &[], found, &mut ids, book.rules(), &options);
-    match &compiled.entry {
-        Entry::Ready(table) if !table.endpoints().is_empty() => {
-            let asked = Asked { question, identity: &identity, address: "", now_ms };
-            explain(table, &asked, &book.published().load(), DEFAULT_TIMEOUT_MS)
+/// Tables made of what a look at the store has found; see [`registry::look()`].
+#[derive(Debug)]
+pub struct Stored<'a> {
+    view: &'a View,
+    book: RuleBook,
+}
+
+impl<'a> Stored<'a> {
+    /// Reads the rules of a view.
+    pub fn new(view: &'a View, compat: Compat) -> Stored<'a> {
+        let mut book = RuleBook::quiet(compat);
+        book.update(view, SystemTime::now());
+        book.publish(view);
+        Stored { view, book }
+    }
+
+    /// Decides a call.
+    pub fn explain(&self, question: &Question, now_ms: u64) -> Explanation {
+        let mut one = self.explain_each(question, std::slice::from_ref(&question.random), now_ms);
+        // One roll, one explanation.
+        one.pop().unwrap_or_else(|| Explanation::of_fault(&route::unknown("", None)))
+    }
+
+    /// Decides a call once for each of these rolls of the dice.
+    pub fn explain_each(
+        &self,
+        question: &Question,
+        rolls: &[Vec<f64>],
+        now_ms: u64,
+    ) -> Vec<Explanation> {
+        let name = question.call.service.as_str();
+        let identity = Identity {
+            application: question.application.clone().unwrap_or_default(),
+            labels: BTreeMap::new(),
+        };
+        let compiled = self.compile(name, &identity.application);
+        let Some(table) = compiled.as_ref().filter(|table| !table.endpoints().is_empty()) else {
+            let fault = Explanation::of_fault(&route::unknown(name, None));
+            return rolls.iter().map(|_| fault.clone()).collect();
+        };
+        let states = self.book.published().load_full();
+        let asked = Asked { question, identity: &identity, address: "", now_ms };
+        rolls.iter().map(|roll| explain(table, &asked, roll, &states, DEFAULT_TIMEOUT_MS)).collect()
+    }
+
+    /// Whether a change of what is `about` this touches calls of a service by an
+    /// application.
+    pub fn is_affected(&self, service: &str, application: &str, about: &Affected) -> bool {
+        self.compile(service, application).is_some_and(|table| table.is_affected(about))
+    }
+
+    /// `None` for a service that nobody asked the store about.
+    fn compile(&self, service: &str, application: &str) -> Option<Arc<Service>> {
+        let options = Options { callers: Some(vec![application.to_owned()]) };
+        let found = self.view.services.get(service).map(|found| &**found);
+        let (mut ids, rules) = (EndpointIds::new(), self.book.rules());
+        match control::compile(service, &[], found, &mut ids, rules, &options).entry {
+            Entry::Ready(table) => Some(table),
+            Entry::Pending => None,
         }
-        _ => Explanation::of_fault(&route::unknown(service, None)),
     }
 }
 
@@ -155,6 +197,7 @@ struct Asked<'a> {
 fn explain(
     service: &Service,
     asked: &Asked<'_>,
+    rolls: &[f64],
     states: &RuleStates,
     default_timeout_ms: u64,
 ) -> Explanation {
@@ -172,7 +215,7 @@ fn explain(
         tried: &tried,
         now_ms: question.now_ms.unwrap_or(asked.now_ms),
     };
-    let mut explained = explain_request(service, &request, &question.random, default_timeout_ms);
+    let mut explained = explain_request(service, &request, rolls, default_timeout_ms);
     for step in &mut explained.steps {
         step.origin = states.in_force(&step.rule).map(|document| source_of(document));
     }

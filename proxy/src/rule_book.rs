@@ -114,6 +114,7 @@ pub(crate) struct RuleBook {
     hidden: Vec<RuleState>,
     changes: Changes,
     published: Arc<ArcSwap<RuleStates>>,
+    logs: bool,
 }
 
 impl RuleBook {
@@ -124,7 +125,13 @@ impl RuleBook {
             hidden: Vec::new(),
             changes: Changes::default(),
             published: Arc::default(),
+            logs: true,
         }
+    }
+
+    /// For a question, not a proxy: nothing is logged.
+    pub(crate) fn quiet(compat: Compat) -> RuleBook {
+        RuleBook { logs: false, ..RuleBook::new(compat) }
     }
 
     /// The rules in force.
@@ -168,9 +175,10 @@ impl RuleBook {
 
     fn remove(&mut self, key: &str, now: SystemTime) -> Affected {
         let Some(old) = self.known.remove(key) else { return Affected::Nothing };
-        let from = source_of(&old.document);
         let applied = self.rules.apply(key, None, origin(&old.document));
-        tracing::info!(rule = key, from, "removed");
+        if self.logs {
+            tracing::info!(rule = key, from = source_of(&old.document), "removed");
+        }
         self.changes.removed += 1;
         self.changes.last = Some(now);
         applied.affected
@@ -186,41 +194,23 @@ impl RuleBook {
             }
             Some(reason) => (vec![unreadable(document, reason)], Affected::Nothing),
         };
-        let from = source_of(document);
-        for finding in &findings {
-            tracing::warn!(rule = key, "{finding}");
-        }
         let is_good = findings.iter().all(|finding| finding.severity < Severity::Error);
-        let in_force = if is_good {
-            tracing::info!(rule = key, from, "in force");
-            self.changes.applied += 1;
-            Some(document.clone())
-        } else {
-            self.changes.refused += 1;
-            self.known.remove(key).and_then(|known| known.in_force)
+        let before = self.known.remove(key).and_then(|known| known.in_force);
+        let (state, in_force) = match before {
+            _ if is_good => (State::InForce, Some(document.clone())),
+            Some(kept) => (State::LastGood, Some(kept)),
+            None => (State::Refused, None),
         };
-        let state = match &in_force {
-            _ if is_good => State::InForce,
-            Some(kept) => {
-                let kept = source_of(kept);
-                tracing::error!(
-                    rule = key,
-                    from,
-                    kept,
-                    "refused; the last good one stays in force"
-                );
-                State::LastGood
-            }
-            None => {
-                tracing::error!(rule = key, from, "refused; nothing is in force under this key");
-                State::Refused
-            }
-        };
-        self.changes.last = Some(now);
-        let (document, findings) = (document.clone(), findings.into());
+        let changes = &mut self.changes;
+        *(if is_good { &mut changes.applied } else { &mut changes.refused }) += 1;
+        changes.last = Some(now);
         // What was refused touches nothing, and is about something all the same.
         let about = if is_good { affected.clone() } else { about(key) };
+        let (document, findings) = (document.clone(), findings.into());
         let known = RuleState { document, state, since: now, findings, in_force, about };
+        if self.logs {
+            log(&known);
+        }
         self.known.insert(key.clone(), known);
         affected
     }
@@ -247,6 +237,21 @@ impl RuleBook {
 /// Whose calls a document under this key is about.
 fn about(key: &str) -> Affected {
     RuleKey::parse(key).map_or(Affected::Nothing, |key| key.affected())
+}
+
+fn log(taken: &RuleState) {
+    let (rule, from) = (&taken.document.key, source_of(&taken.document));
+    for finding in taken.findings.iter() {
+        tracing::warn!(rule, "{finding}");
+    }
+    match (&taken.in_force, taken.state) {
+        (Some(kept), State::LastGood) => {
+            let kept = source_of(kept);
+            tracing::error!(rule, from, kept, "refused; the last good one stays in force");
+        }
+        (Some(_), _) => tracing::info!(rule, from, "in force"),
+        (None, _) => tracing::error!(rule, from, "refused; nothing is in force under this key"),
+    }
 }
 
 fn origin(document: &RuleDocument) -> governance::Origin {

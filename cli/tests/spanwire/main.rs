@@ -5,6 +5,7 @@ mod arguments;
 mod call;
 mod control;
 mod governance;
+mod live;
 mod provider;
 mod proxy;
 mod running;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use registry::{Registration, Registry, Settings};
 use tempfile::TempDir;
 
 use super::running::Running;
@@ -19,6 +20,12 @@ pub(crate) struct Store {
     pub(crate) folder: TempDir,
 }
 
+/// Providers that are registered.
+pub(crate) struct Registered {
+    _registration: Registration,
+    _runtime: tokio::runtime::Runtime,
+}
+
 impl Store {
     pub(crate) fn start() -> Store {
         let folder = tempfile::tempdir().expect("a folder");
@@ -33,6 +40,20 @@ impl Store {
         let file = self.folder.path().join(name);
         fs::create_dir_all(file.parent().expect("it is in the folder")).expect("a folder");
         fs::write(file, text).expect("the folder is ours");
+    }
+
+    /// Registers providers, until what is returned is dropped.
+    pub(crate) fn register(&self, urls: &[&str]) -> Registered {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let urls: Vec<String> = urls.iter().map(|url| (*url).to_owned()).collect();
+        let settings = Settings { store: vec![self.url.clone()], ..Settings::default() };
+        let registration = runtime.block_on(async {
+            let registry = Registry::start(settings).expect("good settings");
+            let registration = registry.register(&urls).expect("good URLs");
+            registration.registered().await;
+            registration
+        });
+        Registered { _registration: registration, _runtime: runtime }
     }
 
     /// `spanwire rule` with these arguments.

@@ -163,15 +163,21 @@ impl<'a> Stored<'a> {
             let fault = Explanation::of_fault(&route::unknown(name, None));
             return rolls.iter().map(|_| fault.clone()).collect();
         };
-        let states = self.book.published().load_full();
+        let states = self.states();
         let asked = Asked { question, identity: &identity, address: "", now_ms };
         rolls.iter().map(|roll| explain(table, &asked, roll, &states, DEFAULT_TIMEOUT_MS)).collect()
     }
 
-    /// Whether a change of what is `about` this touches calls of a service by an
-    /// application.
-    pub fn is_affected(&self, service: &str, application: &str, about: &Affected) -> bool {
-        self.compile(service, application).is_some_and(|table| table.is_affected(about))
+    /// What became of each of its rules.
+    pub fn states(&self) -> Arc<RuleStates> {
+        self.book.published().load_full()
+    }
+
+    /// Whether a change of what is `about` one of these touches calls of a service
+    /// by an application.
+    pub fn is_affected(&self, service: &str, application: &str, about: &[Affected]) -> bool {
+        let compiled = self.compile(service, application);
+        compiled.is_some_and(|table| about.iter().any(|about| table.is_affected(about)))
     }
 
     /// `None` for a service that nobody asked the store about.

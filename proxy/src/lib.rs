@@ -19,7 +19,8 @@
 //!   whose bytes are passed on unread.
 //! * [`health`], [`methods`], [`snapshot`]: what a worker looks up on the way.
 //! * [`metrics`], [`access_log`], [`admin`]: what people and machines see;
-//!   [`explain`]: how a call would be decided now.
+//!   [`explain`]: how a call would be decided now; [`plan`]: and how after a change
+//!   of rules.
 //!
 //! Not here: what bytes mean (`codec`), what should happen to a call
 //! (`governance`), where services and rules come from (`registry`).
@@ -41,6 +42,7 @@ mod methods;
 pub mod metrics;
 mod observe;
 mod parked;
+pub mod plan;
 mod presence;
 mod route;
 pub mod rule_book;

@@ -58,6 +58,22 @@ impl Layout {
         Range::key(format!("{}/mapping/{interface}", self.root))
     }
 
+    /// All that Dubbo keeps.
+    pub(crate) fn all(&self) -> Range {
+        Range::prefix(format!("{}/", self.root))
+    }
+
+    /// The interface that a key is about, where it is one of a provider or a
+    /// mapping.
+    pub(crate) fn interface(&self, key: &str) -> Option<String> {
+        let mut parts = key.strip_prefix(&self.root)?.strip_prefix('/')?.split('/');
+        match (parts.next()?, parts.next()?, parts.next()) {
+            ("mapping", interface, None) => Some(interface.to_owned()),
+            (interface, "providers", Some(_)) => crate::key::decode(interface).ok(),
+            _ => None,
+        }
+    }
+
     /// Its place does not follow the root: `EtcdServiceDiscovery.root`.
     pub(crate) fn instances(app: &str) -> Range {
         Range::prefix(format!("/services/{app}/"))

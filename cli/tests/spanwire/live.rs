@@ -133,3 +133,65 @@ assumed  every endpoint is available and idle
     let ran = explain(folder.path(), call, &["--admin", &admin, "--store", "http://127.0.0.1:1"]);
     assert_eq!(ran.status, 2);
 }
+
+#[test]
+fn a_plan_shows_which_calls_a_change_moves() {
+    let store = Store::start();
+    let urls = PROVIDERS.map(|url| format!("{url}&methods=sayHello,add"));
+    let _providers = store.register(&urls.each_ref().map(String::as_str));
+    let file = format!("{KEY}.yaml");
+    let plan = |arguments: &[&str]| store.rule(&[&["plan"], arguments].concat());
+    store.write(
+        &file,
+        "configVersion: v3.0\nforce: true\nconditions: ['method=sayHello => region=hz']\n",
+    );
+    let shown = format!(
+        "added      {KEY}
+services   lab.EchoService
+
+lab.EchoService/sayHello
+  10.0.0.1:20880   50.0 % -> 100.0 %
+  10.0.0.2:20880   50.0 % ->   0.0 %
+
+1 of 2 calls change
+"
+    );
+    let ran = plan(&["-f", &file]);
+    assert_eq!(ran, Ran { status: 0, stdout: shown, stderr: String::new() });
+    // Nothing was written.
+    assert_eq!(store.rule(&["list"]).stdout, "");
+    store.rule(&["apply", "-f", &file]);
+    let same = format!("unchanged  {KEY}\nservices   lab.EchoService\n\n0 of 2 calls change\n");
+    assert_eq!(plan(&["-f", &file]), Ran { status: 0, stdout: same, stderr: String::new() });
+
+    // Calls that somebody names, and one that would find nobody.
+    store.write(
+        &file,
+        "configVersion: v3.0\nforce: true\nconditions: ['attachments[user]=u7 => region=sh']\n",
+    );
+    let call = "call: {service: lab.EchoService, method: add, attachments: {user: USER}}\n";
+    let calls = format!("{}---\n{}", call.replace("USER", "u7"), call.replace("USER", "u8"));
+    store.write("calls.yaml", calls);
+    let ran = plan(&["-f", &file, "--calls", "calls.yaml", "-o", "json"]);
+    let answer: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    assert_eq!((ran.status, &answer["unchanged"]), (1, &Value::from(1)), "{answer}");
+    assert_eq!(answer["documents"], serde_json::json!([{"key": KEY, "change": "changed"}]));
+    let after = serde_json::json!({"endpoints": {}, "faults": {"no_endpoint": 1.0}, "timeout_ms": 0, "retries": 0});
+    assert_eq!(answer["calls"][0]["after"], after);
+
+    // An application's rule is about all that it provides, and about all that it calls.
+    store.write("web.configurators.yaml", "configVersion: v3.0\nscope: application\nkey: web\nconfigs: [{side: consumer, parameters: {timeout: 300}}]\n");
+    let ran = plan(&["-f", "web.configurators.yaml"]);
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    let moved = "lab.EchoService/add, called by web\n  10.0.0.1:20880   50.0 % ->  50.0 %\n";
+    for part in [moved, "  timeout  1000 ms -> 300 ms\n", "\n2 of 2 calls change\n"] {
+        assert!(ran.stdout.contains(part), "no {part:?} in\n{}", ran.stdout);
+    }
+    let ran = plan(&["--delete", KEY]);
+    assert!(ran.stdout.starts_with(&format!("deleted    {KEY}\n")), "{}", ran.stdout);
+    assert!(ran.stdout.ends_with("\n1 of 2 calls change\n"), "{}", ran.stdout);
+    assert_eq!(plan(&["--delete", "nope.tag-router"]).status, 1);
+    assert_eq!(plan(&[]).status, 2);
+    store.write(&file, "conditions: ['a!!b']\n");
+    assert_eq!(plan(&["-f", &file]).status, 1);
+}

@@ -10,6 +10,7 @@ mod get;
 mod lint;
 mod list;
 mod log;
+mod plan;
 mod rollback;
 
 use clap::{Parser, Subcommand};
@@ -36,6 +37,7 @@ enum Action {
     Get(get::Get),
     List(list::List),
     Diff(diff::Diff),
+    Plan(plan::Plan),
     Delete(delete::Delete),
     Log(log::Log),
     Rollback(rollback::Rollback),
@@ -49,6 +51,7 @@ impl Command for Rule {
             Action::Get(get) => get.run(),
             Action::List(list) => list.run(),
             Action::Diff(diff) => diff.run(),
+            Action::Plan(plan) => plan.run(),
             Action::Delete(delete) => delete.run(),
             Action::Log(log) => log.run(),
             Action::Rollback(rollback) => rollback.run(),

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use etcd_client::Client;
+use etcd_client::{Client, Txn, TxnOp};
 use harness::embedded::Embedded;
 use harness::etcd::Etcd;
 use proxy::admin::client::{Explained, explain};
@@ -196,4 +196,33 @@ fn a_rule_lives_in_etcd() {
     let runtime = Runtime::new().unwrap();
     let etcd = runtime.block_on(Etcd::start()).unwrap();
     a_rule_lives(&etcd.url(), runtime);
+}
+
+/// Two rules that are changed together, under load: each alone would leave nobody.
+#[test]
+fn no_call_sees_half_of_a_change() {
+    const APPLICATION: &str = "/dubbo/config/dubbo/web.condition-router";
+    let embedded = Embedded::start().unwrap();
+    let before = [(DUBBO, &*to("hz")), (APPLICATION, &to("hz"))];
+    let mut stage = Stage::start(&embedded.url(), Runtime::new().unwrap(), &before);
+    let (in_hz, in_bj) = (Provider::new().echo_forever(), Provider::new().mirror_forever());
+    stage.register(in_hz, "hz");
+    stage.register(in_bj, "bj");
+    wait_until("the service to be known", || {
+        let text = stage.call();
+        if text.contains("pong") { Ok(()) } else { Err(text) }
+    });
+    let mut seen = [0; 2];
+    for round in 0..40 {
+        let text = to(if round % 2 == 0 { "bj" } else { "hz" });
+        let both = [DUBBO, APPLICATION].map(|key| TxnOp::put(key, &*text, None));
+        stage.runtime.block_on(stage.client.txn(Txn::new().and_then(both))).unwrap();
+        for _ in 0..50 {
+            let text = stage.call();
+            let who = [text.contains("pong"), text.contains("hello")];
+            assert!(who[0] != who[1], "a call failed in round {round}: {text}");
+            seen[usize::from(who[1])] += 1;
+        }
+    }
+    assert!(seen.iter().all(|calls| *calls > 100), "calls did not move: {seen:?}");
 }

@@ -14,6 +14,7 @@ against_each!(
     what_others_wrote_is_remembered_before_it_is_written_over,
     who_comes_second_writes_nothing,
     many_rules_are_written_together,
+    what_does_not_fit_is_told,
     the_own_place_comes_first,
     old_records_go,
 );
@@ -119,6 +120,21 @@ async fn many_rules_are_written_together(store: Store) {
     assert_eq!(written.len(), 40);
     written.dedup();
     assert_eq!(written.len(), 2, "as few transactions as they fit into");
+}
+
+async fn what_does_not_fit_is_told(store: Store) {
+    let rules = RuleStore::open(settings(&store.url())).await.unwrap();
+    // Just what fits, with its record, and a little more.
+    for (bytes, fits) in [(700_000, true), (800_000, false)] {
+        let (standing, text) = (rules.read(KEY).await.unwrap(), "x".repeat(bytes));
+        let mut written = Vec::new();
+        let result = rules.write(&[change(&standing, Some(&text))], &author(), &mut written).await;
+        assert_eq!((result.is_ok(), written.len()), (fits, usize::from(fits)), "{result:?}");
+        if !fits {
+            assert!(matches!(result, Err(WriteError::TooLarge { .. })), "{result:?}");
+        }
+        write(&rules, KEY, None).await;
+    }
 }
 
 async fn the_own_place_comes_first(store: Store) {

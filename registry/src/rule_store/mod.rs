@@ -32,8 +32,11 @@ const KEPT: u64 = 50;
 /// Rules changed in one transaction: etcd takes 128 operations in one
 /// (`--max-txn-ops`), and a change needs up to four.
 const RULES: usize = 30;
-/// Bytes in one transaction: etcd takes 1.5 MiB (`--max-request-bytes`).
+/// Bytes in one transaction, as far as several rules share one.
 const BYTES: usize = 1 << 20;
+/// Bytes that etcd takes in one transaction (`--max-request-bytes` is 1.5 MiB), less
+/// what keys and conditions need.
+const MOST_BYTES: usize = (3 << 19) - (4 << 10);
 
 /// A place of rule documents in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,6 +125,14 @@ pub enum WriteError {
     /// The store does not answer, or refuses.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// It does not fit into one transaction together with its record.
+    #[error("{key} and the record of its change are {bytes} bytes, and a store takes {MOST_BYTES}")]
+    TooLarge {
+        /// The rule's key.
+        key: String,
+        /// What would have to be written, in bytes.
+        bytes: usize,
+    },
     /// Somebody else was faster.
     #[error("somebody else changed {} meanwhile", .0.join(", "))]
     Raced(Vec<String>),
@@ -253,7 +264,11 @@ impl RuleStore {
     ) -> Result<i64, WriteError> {
         let (mut conditions, mut operations) = (Vec::new(), Vec::new());
         for change in changes {
-            self.plan(change, author, &mut conditions, &mut operations);
+            let bytes = self.plan(change, author, &mut conditions, &mut operations);
+            if bytes > MOST_BYTES {
+                let key = change.standing.key.clone();
+                return Err(WriteError::TooLarge { key, bytes });
+            }
         }
         let txn = Txn::new().when(conditions).and_then(operations);
         let mut kv = self.client.kv_client();
@@ -272,14 +287,14 @@ impl RuleStore {
         Err(WriteError::Raced(raced))
     }
 
-    /// What a transaction needs for a change.
+    /// What a transaction needs for a change, and how many bytes are to be written.
     fn plan(
         &self,
         change: &Change<'_>,
         author: &Author,
         conditions: &mut Vec<Compare>,
         operations: &mut Vec<TxnOp>,
-    ) {
+    ) -> usize {
         let standing = change.standing;
         let rule = standing.key.as_str();
         for (place, stored) in [(Place::Dubbo, &standing.dubbo), (Place::Own, &standing.own)] {
@@ -294,6 +309,12 @@ impl RuleStore {
         let from = self.key(if at_own { Place::Own } else { Place::Dubbo }, rule);
         let history = Layout::history(rule).key;
         let mut number = standing.number;
+        let mut bytes = change.text.map_or(0, str::len);
+        let mut remember = |number, record: Record| {
+            let json = record.to_json();
+            bytes += json.len();
+            operations.push(TxnOp::put(numbered(&history, number), json, None));
+        };
         // Whoever else comes first takes this number.
         conditions.push(Compare::version(numbered(&history, number), CompareOp::Equal, 0));
         let before = if at_own { &standing.own } else { &standing.dubbo };
@@ -309,7 +330,7 @@ impl RuleStore {
                 from: found.from.clone(),
                 text: std::str::from_utf8(&found.bytes).ok().map(str::to_owned),
             };
-            operations.push(TxnOp::put(numbered(&history, number), record.to_json(), None));
+            remember(number, record);
             number += 1;
         }
         let record = Record {
@@ -321,7 +342,7 @@ impl RuleStore {
             from: from.clone(),
             text: change.text.map(str::to_owned),
         };
-        operations.push(TxnOp::put(numbered(&history, number), record.to_json(), None));
+        remember(number, record);
         operations.push(match change.text {
             Some(text) => TxnOp::put(from, text, None),
             None => TxnOp::delete(from, None),
@@ -330,6 +351,7 @@ impl RuleStore {
             let end = DeleteOptions::new().with_range(numbered(&history, old + 1));
             operations.push(TxnOp::delete(numbered(&history, 1), Some(end)));
         }
+        bytes
     }
 }
 

@@ -76,6 +76,10 @@ impl OpenStore {
         let writing = self.rules.write(changes, author, &mut revisions);
         let failure = self.runtime.block_on(writing).err().map(|error| match error {
             WriteError::Store(error) => store::unanswered(error),
+            large @ WriteError::TooLarge { .. } => Failure::new(
+                large.to_string(),
+                "split the rule, or keep it in a file of the proxies",
+            ),
             raced @ WriteError::Raced(_) => Failure::new(
                 raced.to_string(),
                 "look at what is there now with `spanwire rule log` and `diff`, then try again",

@@ -1,15 +1,15 @@
 //! `spanwire rule list`.
 
 use std::io::{self, Write};
-use std::sync::Arc;
 
 use clap::Parser;
-use governance::{Compat, Finding, RuleSet};
-use registry::{Origin, RuleDocument};
+use governance::{Compat, Finding};
+use proxy::explain::Stored;
+use proxy::rule_book::{RuleState, State};
+use registry::Origin;
 use serde::Serialize;
 
 use super::StoreOption;
-use super::files::are_good;
 use crate::commands::store;
 use crate::exit::{Exit, Failure};
 use crate::print::Format;
@@ -35,32 +35,21 @@ pub(super) struct List {
 
 /// One document, in JSON.
 #[derive(Serialize)]
-struct Row {
-    key: String,
-    from: String,
+struct Row<'a> {
+    key: &'a str,
+    from: &'a str,
     revision: i64,
     /// `good`; `refused`; or `hidden`, because Spanwire's own place has one, too.
     state: &'static str,
-    findings: Vec<Finding>,
+    findings: &'a [Finding],
 }
 
 impl List {
     pub(super) fn run(self) -> Result<Exit, Failure> {
         let looking = registry::look(self.store.settings(), &[]);
         let view = store::runtime()?.block_on(looking).map_err(store::unanswered)?;
-        let mut rules = RuleSet::new(Compat::Documented);
-        let mut rows: Vec<Row> = Vec::new();
-        for document in view.rules.values() {
-            let findings = check(&mut rules, document);
-            let state = match &document.unreadable {
-                None if are_good(&findings) => "good",
-                _ => "refused",
-            };
-            rows.push(row(document, state, findings));
-        }
-        rows.extend(view.hidden.iter().map(|document| row(document, "hidden", Vec::new())));
-        // Stable: what hides stays before what it hides.
-        rows.sort_by(|a, b| a.key.cmp(&b.key));
+        let states = Stored::new(&view, Compat::Documented).states();
+        let rows: Vec<Row<'_>> = states.documents.iter().map(row).collect();
         let mut stdout = io::stdout().lock();
         match self.output {
             Format::Json => {
@@ -83,23 +72,16 @@ impl List {
     }
 }
 
-fn check(rules: &mut RuleSet, document: &Arc<RuleDocument>) -> Vec<Finding> {
-    if document.unreadable.is_some() {
-        return Vec::new();
-    }
-    let (_, revision) = origin(document);
-    let origin = governance::Origin::Store { revision };
-    rules.apply(&document.key, Some(&document.text), origin).findings
-}
-
-fn row(document: &RuleDocument, state: &'static str, findings: Vec<Finding>) -> Row {
-    let (from, revision) = origin(document);
-    Row { key: document.key.clone(), from, revision, state, findings }
-}
-
-fn origin(document: &RuleDocument) -> (String, i64) {
-    match &document.origin {
-        Origin::Store { key, revision } => (key.clone(), *revision),
-        Origin::File(path) => (path.display().to_string(), 0),
-    }
+fn row(one: &RuleState) -> Row<'_> {
+    let (from, revision) = match &one.document.origin {
+        Origin::Store { key, revision } => (key.as_str(), *revision),
+        // A look at the store reads no files.
+        Origin::File(_) => ("", 0),
+    };
+    let state = match one.state {
+        State::InForce => "good",
+        State::Hidden => State::Hidden.label(),
+        State::LastGood | State::Refused => State::Refused.label(),
+    };
+    Row { key: &one.document.key, from, revision, state, findings: &one.findings }
 }

@@ -115,6 +115,8 @@ pub(crate) struct RuleBook {
     changes: Changes,
     published: Arc<ArcSwap<RuleStates>>,
     logs: bool,
+    /// What is published is older than this.
+    is_stale: bool,
 }
 
 impl RuleBook {
@@ -126,6 +128,7 @@ impl RuleBook {
             changes: Changes::default(),
             published: Arc::default(),
             logs: true,
+            is_stale: false,
         }
     }
 
@@ -159,12 +162,18 @@ impl RuleBook {
             }
         }
         self.hide(&view.hidden, now);
+        self.is_stale |= !affected.is_empty();
         affected
     }
 
     /// Tells everybody who asks; call it once what [`RuleBook::update`] touched
     /// is in use.
-    pub(crate) fn publish(&self, view: &View) {
+    pub(crate) fn publish(&mut self, view: &View) {
+        // Most views are new for their endpoints.
+        let places_moved = self.published.load().places != view.rule_places;
+        if !std::mem::take(&mut self.is_stale) && !places_moved {
+            return;
+        }
         let mut documents: Vec<RuleState> =
             self.known.values().chain(&self.hidden).cloned().collect();
         // Stable: what hides stays before what it hides.
@@ -216,6 +225,10 @@ impl RuleBook {
     }
 
     fn hide(&mut self, hidden: &[Arc<RuleDocument>], now: SystemTime) {
+        if self.hidden.iter().map(|one| &one.document).eq(hidden) {
+            return;
+        }
+        self.is_stale = true;
         let before = std::mem::take(&mut self.hidden);
         self.hidden = hidden
             .iter()

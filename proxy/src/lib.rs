@@ -7,8 +7,9 @@
 //!
 //! * [`config`]: what a proxy is told.
 //! * [`server`]: starts both sides and shuts them down.
-//! * [`control`]: builds the snapshots that workers route by; [`presence`]
-//!   announces the application behind an inbound listener.
+//! * [`control`]: builds the snapshots that workers route by; [`rule_book`] is
+//!   what became of each rule document; [`presence`] announces the application
+//!   behind an inbound listener.
 //! * [`worker_thread`], [`worker`], [`listener`]: one worker and how calls come in;
 //!   [`detect`] tells what they speak, [`engines`] hands them over.
 //! * [`forward`]: the way of a call, in eight steps; [`route`] is its first
@@ -17,7 +18,9 @@
 //! * [`framed`]: connections of whole-frame, multiplexed protocols; [`tcp`]: those
 //!   whose bytes are passed on unread.
 //! * [`health`], [`methods`], [`snapshot`]: what a worker looks up on the way.
-//! * [`metrics`], [`access_log`], [`admin`]: what people and machines see.
+//! * [`metrics`], [`access_log`], [`admin`]: what people and machines see;
+//!   [`explain`]: how a call would be decided now; [`plan`]: and how after a change
+//!   of rules.
 //!
 //! Not here: what bytes mean (`codec`), what should happen to a call
 //! (`governance`), where services and rules come from (`registry`).
@@ -30,6 +33,7 @@ mod control;
 mod detect;
 mod engines;
 pub mod error;
+pub mod explain;
 mod forward;
 mod framed;
 mod health;
@@ -38,8 +42,10 @@ mod methods;
 pub mod metrics;
 mod observe;
 mod parked;
+pub mod plan;
 mod presence;
 mod route;
+pub mod rule_book;
 pub mod server;
 mod snapshot;
 mod tcp;

@@ -253,13 +253,18 @@ fn find(worker: &Worker, service: &str, protocol: &str) -> Result<Arc<Service>, 
         None if snapshot.has_store && worker.subscriptions.subscribe(service) => {
             Err(Refusal::Unlisted)
         }
-        None => Err(Fault::new(
-            Reason::UnknownService,
-            format!("no service named {service} is configured"),
-            "check the interface name; name a `store` or add it under `services`",
-        )
-        .into()),
+        None => Err(unconfigured(service).into()),
     }
+}
+
+/// The fault of a call to a service that is not configured, where there is no
+/// store to ask.
+pub(crate) fn unconfigured(service: &str) -> Fault {
+    Fault::new(
+        Reason::UnknownService,
+        format!("no service named {service} is configured"),
+        "check the interface name; name a `store` or add it under `services`",
+    )
 }
 
 /// Whether it takes connections, not calls.

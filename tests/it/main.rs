@@ -42,6 +42,7 @@ mod parked;
 mod peers;
 mod raw;
 mod read_only;
+mod rule_states;
 mod rules;
 mod serializations;
 mod splits;

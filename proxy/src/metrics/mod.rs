@@ -14,6 +14,7 @@ mod label_sets;
 mod method;
 mod process;
 mod registry;
+mod rules;
 mod text;
 mod worker;
 
@@ -27,6 +28,7 @@ use codec::Reason;
 pub(crate) use detection::DetectionMetrics;
 pub use method::MethodMetrics;
 pub(crate) use registry::registry_source;
+pub(crate) use rules::rules_source;
 pub use text::{CONTENT_TYPE, Family, Label, Text};
 pub use worker::{Side, WorkerMetrics};
 

@@ -10,10 +10,7 @@ use ::http::request::Parts;
 use super::{Dialect, grpc};
 use crate::error::DecodeError;
 use crate::head::{Argument, HttpRequest, RequestHead, Target};
-
-/// Dubbo 3's words in gRPC's headers (`TripleHeaderEnum`).
-const VERSION: &str = "tri-service-version";
-const GROUP: &str = "tri-service-group";
+use crate::triple::{self, Message};
 
 /// A view of a request's head. Making one costs no allocation, unless the host
 /// is written in capitals.
@@ -23,15 +20,16 @@ pub struct Head<'a> {
     dialect: Dialect,
     service: Option<Cow<'a, str>>,
     method: &'a str,
+    message: Option<Message<'a>>,
 }
 
 impl<'a> Head<'a> {
-    /// Of gRPC, the service and method are the path's last two parts; of plain
+    /// Of gRPC and Triple, the service and method are the path's last two parts; of plain
     /// HTTP, the service is the host and the method is HTTP's. The host counts
     /// with its port where `is_service` knows it so, and else without.
     pub fn new(parts: &'a Parts, dialect: Dialect, is_service: impl FnOnce(&str) -> bool) -> Self {
         let (service, method) = match dialect {
-            Dialect::Grpc => match parts.uri.path().rsplit_once('/') {
+            Dialect::Grpc | Dialect::Triple => match parts.uri.path().rsplit_once('/') {
                 Some((service, method)) => {
                     let service = service.strip_prefix('/').unwrap_or(service);
                     ((!service.is_empty()).then_some(Cow::Borrowed(service)), method)
@@ -46,7 +44,15 @@ impl<'a> Head<'a> {
                 (service.filter(|service| !service.is_empty()), parts.method.as_str())
             }
         };
-        Head { parts, dialect, service, method }
+        Head { parts, dialect, service, method, message: None }
+    }
+
+    /// The same, of a Triple request of whose body this much has come: as far as its
+    /// first message goes, the arguments can be told.
+    #[must_use]
+    pub fn with_body(self, body: &'a [u8]) -> Self {
+        let message = (self.dialect == Dialect::Triple).then(|| Message::new(body));
+        Head { message, ..self }
     }
 
     fn header(&self, name: &str) -> Option<Cow<'_, str>> {
@@ -101,38 +107,46 @@ impl RequestHead for Head<'_> {
     fn target(&self) -> Result<Target<'_>, DecodeError> {
         let Some(service) = &self.service else {
             let what = match self.dialect {
-                Dialect::Grpc => "the service in the path",
+                Dialect::Grpc | Dialect::Triple => "the service in the path",
                 Dialect::Plain => "the host",
             };
             return Err(DecodeError::Missing { what });
         };
-        let version = self.parts.headers.get(VERSION).and_then(|value| value.to_str().ok());
+        let version = self.parts.headers.get(triple::VERSION).and_then(|value| value.to_str().ok());
         let version = version.filter(|version| *version != "0.0.0").unwrap_or_default();
         Ok(Target { service, method: self.method, version })
     }
 
     fn group(&self) -> Result<&str, DecodeError> {
-        let group = self.parts.headers.get(GROUP).and_then(|value| value.to_str().ok());
+        let group = self.parts.headers.get(triple::GROUP).and_then(|value| value.to_str().ok());
         Ok(group.unwrap_or_default())
     }
 
-    /// A header, whatever its name's case.
+    /// A header, whatever its name's case; of Triple, an attachment.
     fn field(&self, name: &str) -> Result<Option<Cow<'_, str>>, DecodeError> {
-        Ok(self.header(name))
+        Ok(match self.dialect {
+            Dialect::Triple => triple::fields::field(&self.parts.headers, name),
+            Dialect::Grpc | Dialect::Plain => self.header(name),
+        })
     }
 
-    /// None: a body is passed on, and not read.
-    fn argument(&self, _index: usize) -> Result<Option<Argument<'_>>, DecodeError> {
-        Ok(None)
+    /// Those in Triple's first message, where it was given. Any other body is passed
+    /// on, and not read.
+    fn argument(&self, index: usize) -> Result<Option<Argument<'_>>, DecodeError> {
+        self.message.as_ref().map_or(Ok(None), |message| message.argument(index))
+    }
+
+    fn argument_bytes(&self, index: usize) -> Result<Option<&[u8]>, DecodeError> {
+        self.message.as_ref().map_or(Ok(None), |message| message.argument_bytes(index))
     }
 
     fn parameter_types(&self) -> Result<&str, DecodeError> {
-        Ok("")
+        self.message.as_ref().map_or(Ok(""), Message::parameter_types)
     }
 
     fn timeout(&self) -> Option<Duration> {
         match self.dialect {
-            Dialect::Grpc => grpc::timeout(&self.parts.headers),
+            Dialect::Grpc | Dialect::Triple => grpc::timeout(&self.parts.headers),
             Dialect::Plain => None,
         }
     }
@@ -204,9 +218,9 @@ mod tests {
 
     #[test]
     fn triple_says_version_and_group() {
-        let headers = [(VERSION, "1.0.0"), (GROUP, "g1")];
+        let headers = [("tri-service-version", "1.0.0"), ("tri-service-group", "g1")];
         let parts = parts("POST", "/lab.Echo/say", &headers);
-        let head = Head::new(&parts, Dialect::Grpc, |_| false);
+        let head = Head::new(&parts, Dialect::Triple, |_| false);
         assert_eq!((head.target().unwrap().version, head.group().unwrap()), ("1.0.0", "g1"));
     }
 

@@ -26,13 +26,15 @@
 //! * [`wrapper`]: the protobuf around them.
 //! * [`fields`]: attachments as headers.
 //! * [`answer`]: the mesh's own answers, as a Java consumer reads them.
+//! * [`json`]: calls in JSON, over plain HTTP.
 //!
 //! Not here: what Triple shares with gRPC ([`crate::http`], whose
 //! [`Head`](crate::http::Head) and [`outcome`](crate::http::outcome) know this
-//! dialect), and JSON over plain HTTP, which Triple providers answer too.
+//! dialect).
 
 pub mod answer;
 pub mod fields;
+pub mod json;
 pub mod message;
 pub mod wrapper;
 
@@ -54,10 +56,10 @@ pub const SPELLING: HeaderName = HeaderName::from_static("tri-header-convert");
 /// Says in an answer's head that the body is an exception of the provider's code.
 pub const EXCEPTION: HeaderName = HeaderName::from_static("tri-exception-code");
 
-/// Whether a gRPC request is one of Triple: Java's consumers name their application
-/// always, which no other gRPC client does.
+/// Whether a request says that it is one of Triple: Java's consumers name their
+/// application always, and no other gRPC client does.
 pub fn is_triple(headers: &HeaderMap) -> bool {
-    [APPLICATION, VERSION, GROUP].iter().any(|name| headers.contains_key(name))
+    [APPLICATION, VERSION, GROUP, TIMEOUT].iter().any(|name| headers.contains_key(name))
 }
 
 /// Whether the head of an answer announces an exception. A provider says

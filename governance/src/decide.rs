@@ -288,6 +288,7 @@ fn variant_number(service: &Service, variant: &Variant) -> u64 {
 fn view<'a>(service: &'a Service, request: &Request<'a>) -> Result<CallView<'a>, Fault> {
     let head = request.head;
     let (method, version, group) = match head.target() {
+        Ok(target) if service.takes_every_variant => (target.method, "", ""),
         Ok(target) => {
             let group = if service.grouped {
                 head.group().map_err(|error| unreadable(service, "group", &error))?

@@ -41,6 +41,8 @@ pub struct Service {
     pub(crate) any: Variant,
     /// Whether calls must be asked for their group.
     pub(crate) grouped: bool,
+    /// Whether its endpoints take calls for whatever group and version.
+    pub(crate) takes_every_variant: bool,
 }
 
 /// The number of the service compiled next.
@@ -78,9 +80,20 @@ impl Service {
         Self::build(name, endpoints.into(), terms, rules, options)
     }
 
+    /// The same, for calls of whatever group and version: an application knows
+    /// itself which it has.
+    #[must_use]
+    pub fn for_every_variant(mut self) -> Service {
+        self.takes_every_variant = true;
+        self
+    }
+
     /// The same endpoints under other rules; cheaper than compiling anew.
     pub fn recompile(&self, rules: &RuleSet) -> Service {
-        Self::build(&self.name, self.endpoints.clone(), self.terms.clone(), rules, &self.options)
+        let (endpoints, terms) = (self.endpoints.clone(), self.terms.clone());
+        let mut service = Self::build(&self.name, endpoints, terms, rules, &self.options);
+        service.takes_every_variant = self.takes_every_variant;
+        service
     }
 
     fn build(
@@ -129,6 +142,7 @@ impl Service {
             compat: rules.compat(),
             any: variant("*", "*"),
             grouped: variants.iter().any(|variant| !variant.group.is_empty()),
+            takes_every_variant: false,
             variants,
             terms,
             number: NUMBER.fetch_add(1, Ordering::Relaxed),

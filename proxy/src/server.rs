@@ -352,7 +352,7 @@ fn apps(config: &Config, ids: &mut EndpointIds) -> Result<Vec<Option<Arc<Service
         })?;
         let rules = RuleSet::default();
         let service = Service::compile("app", vec![endpoint], &rules, &Options::default());
-        Ok(Some(Arc::new(service)))
+        Ok(Some(Arc::new(service.for_every_variant())))
     };
     config.listeners.iter().map(table).collect()
 }

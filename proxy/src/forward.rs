@@ -1,12 +1,15 @@
 //! The way of a call, in eight steps, for every whole-frame protocol:
 //!
 //! 1. admit, 2. route, 3. pick (all three in [`route::choose`], which knows no
-//!    protocol), 4. connect or reuse, 5. send: [`request`];
+//!    protocol): [`request`]; 4. connect or reuse, 5. send: [`crate::send`];
 //! 6. again, where it was never sent: [`resend`];
 //! 7. observe, 8. answer: [`answer`] and [`fail`].
 //!
 //! A call is not a future: between steps 5 and 7 it is a slot in the upstream
 //! connection's table, so that a call on its way allocates nothing.
+//!
+//! Where a rule wants more for a call than one attempt, [`crate::effort`] sends it
+//! instead, by the same steps.
 //!
 //! Not here: bytes and sockets (see [`crate::framed`]), calls that a provider
 //! makes back to its caller (see [`crate::callback`]), and every decision (see
@@ -16,14 +19,17 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use bytes::BytesMut;
-use codec::{Fault, FrameCodec, Kind, Outcome, Reason, RequestHead};
+use codec::{Fault, FrameCodec, Kind, Outcome, RequestHead};
 use governance::EndpointId;
 
-use crate::framed::{Call, Engine, Link, State};
+use crate::actives::{self, Waiting};
+use crate::effort;
+use crate::framed::{Call, Engine, Link};
 use crate::listener::ListenerContext;
 use crate::observe::{Ended, observe};
 use crate::parked::Parked;
 use crate::route::{self, Ask, Refusal, Tried};
+use crate::send::{Sending, Unsent, dispatch, released};
 
 /// A frame's bytes: where they were read, or in a buffer of their own.
 pub(crate) enum Frame<'a> {
@@ -61,8 +67,8 @@ pub(crate) struct Arrival<'a, C: FrameCodec> {
     pub(crate) tried: Tried,
 }
 
-/// Steps 1 to 5: a request goes out, is put aside until its service is known,
-/// or is answered with a fault.
+/// Steps 1 to 5: a request goes out, is put aside until its service is known or
+/// its turn has come, or is answered.
 pub(crate) fn request<C: FrameCodec>(
     engine: &Rc<Engine<C>>,
     arrival: Arrival<'_, C>,
@@ -88,6 +94,16 @@ pub(crate) fn request<C: FrameCodec>(
         Err(Refusal::Fault(fault)) => {
             return refuse(engine, from, listener, &head, answerable, &fault, started);
         }
+        Err(Refusal::Mocked { mock, cause }) => {
+            observe_unsent(engine, from, listener, &head, Outcome::Degraded, started);
+            if let Some(fault) = cause {
+                worker.metrics.fault(fault.reason);
+            }
+            if let Some(origin) = answerable {
+                engine.substitute(from, origin, &mock.answer);
+            }
+            return;
+        }
         Err(Refusal::Unlisted) => {
             if let Some(fault) = engine.parking.refuses(frame.bytes().len(), &worker.limits) {
                 return refuse(engine, from, listener, &head, answerable, &fault, started);
@@ -100,64 +116,43 @@ pub(crate) fn request<C: FrameCodec>(
         }
     };
     let binds = C::binds(&head) && !from.is_closed();
-    drop(head);
-
-    // 4 connect or reuse
-    let to = if binds {
-        engine.bound_upstream(from, &mut route, now)
-    } else {
-        engine.shared_upstream(&route, now)
-    };
-
-    // 5 send
-    let frame = match route.method.token_of(route.index) {
-        Some(token) => with_token::<C>(frame, &token),
-        None => frame,
-    };
-    let request_bytes = frame.bytes().len() as u32;
-    let ended = |outcome| Ended {
-        from,
-        method: &route.method,
-        head: None,
-        endpoint: Some(&to.peer),
-        outcome,
-        started,
-        now,
-        request_bytes,
-        response_bytes: 0,
-    };
-    if to.waiting() > 0 && to.waiting() + request_bytes as usize > worker.limits.buffer {
-        let fault = overloaded(&to.peer, format!("{} bytes wait to be written", to.waiting()));
-        observe(worker, ended(Outcome::Fault(fault.reason)));
-        return engine.reply(from, answerable, &fault);
-    }
-    let id = if one_way {
-        if route.hop.tried.is_empty() {
-            observe(worker, ended(Outcome::Sent));
+    let permit = match worker.published.actives.enter(&route) {
+        Ok(permit) => permit.filter(|_| !one_way),
+        Err(_) if one_way => None,
+        Err(full) if !engine.waiting.has_room(frame.bytes().len(), &worker.limits) => {
+            let fault = full.fault(now.saturating_duration_since(started));
+            return refuse(engine, from, listener, &head, answerable, &fault, started);
         }
-        engine.one_way_id(listener, route.hop.tried.len())
-    } else {
-        let call = Call {
-            from: from.clone(),
-            origin,
-            method: route.method.clone(),
-            hop: Some(route.hop.clone()),
-            started,
-            request_bytes,
-        };
-        let limit = worker.limits.pending;
-        let Ok(id) = to.pending.borrow_mut().insert::<C>(call, route.deadline, limit) else {
-            let fault = overloaded(&to.peer, format!("{limit} calls wait for its answers"));
-            observe(worker, ended(Outcome::Fault(fault.reason)));
-            return engine.reply(from, answerable, &fault);
-        };
-        from.unanswered.set(from.unanswered.get() + 1);
-        worker.health.sent(route.hop.endpoint);
-        worker.metrics.call_started();
-        engine.expire_at(route.deadline);
-        id
+        Err(full) => {
+            drop(head);
+            let (from, frame, deadline) = (from.clone(), frame.into_owned(), route.deadline);
+            return actives::wait(engine, Waiting { from, frame, origin, started, deadline, full });
+        }
     };
-    engine.send(&to, frame, id);
+    drop(head);
+    let cluster = route.cluster.take();
+    let sending = Sending { from, listener, frame, one_way, origin, started, effort: None, permit };
+    if let Some(policy) = cluster.filter(|_| !binds) {
+        return effort::begin(engine, sending, route, policy, now);
+    }
+    if let Err(unsent) = dispatch(engine, sending, &mut route, binds, now) {
+        let Unsent { fault, to, request_bytes } = unsent;
+        observe(
+            worker,
+            Ended {
+                from,
+                method: &route.method,
+                head: None,
+                endpoint: Some(&to.peer),
+                outcome: Outcome::Fault(fault.reason),
+                started,
+                now,
+                request_bytes,
+                response_bytes: 0,
+            },
+        );
+        engine.reply(from, answerable, &fault);
+    }
 }
 
 /// Step 6: a connection failed; a request of which not one byte left goes
@@ -183,6 +178,12 @@ pub(crate) fn resend<C: FrameCodec>(
         }
         drop(pending);
         let Some(call) = take(engine, failed, meta.id, now) else { return };
+        if let Some(effort) = &call.effort {
+            engine.worker.metrics.retried();
+            let endpoint = call.hop.as_ref().map(|hop| hop.endpoint);
+            let again = endpoint.filter(|_| avoid.is_none());
+            return effort::unsent(engine, effort, frame, again, now);
+        }
         let tried = call.hop.map(|hop| hop.tried).unwrap_or_default();
         (call.from, call.origin, call.started, tried)
     };
@@ -211,6 +212,9 @@ pub(crate) fn answer<C: FrameCodec>(
     // 7 observe
     let gone = call.from.is_closed();
     settle(engine, &call, Some(now - call.started), now);
+    if let Some(effort) = &call.effort {
+        return effort::answered(engine, effort, &upstream.peer, frame, now);
+    }
     observe(
         worker,
         Ended {
@@ -246,6 +250,9 @@ pub(crate) fn fail<C: FrameCodec>(
 ) {
     let gone = call.from.is_closed();
     settle(engine, &call, None, now);
+    if let Some(effort) = &call.effort {
+        return effort::failed(engine, effort, &upstream.peer, fault.clone(), now);
+    }
     observe(
         &engine.worker,
         Ended {
@@ -286,10 +293,9 @@ fn settle<C: FrameCodec>(
     if let Some(hop) = &call.hop {
         engine.worker.health.ended(hop.endpoint, latency, now);
     }
-    engine.worker.metrics.call_ended();
-    call.from.unanswered.set(call.from.unanswered.get().saturating_sub(1));
-    if call.from.state.get() == State::Ending {
-        call.from.wake();
+    // The attempts of one effort are one call.
+    if call.effort.is_none() {
+        released(engine, &call.from);
     }
 }
 
@@ -335,26 +341,4 @@ pub(crate) fn observe_unsent<C: FrameCodec>(
         response_bytes: 0,
     };
     observe(&engine.worker, ended);
-}
-
-/// The request with the token that its endpoint demands (Dubbo's `token`
-/// parameter, checked by Java's `TokenFilter`): a caller that was told only this
-/// proxy's address cannot know it. What cannot be read goes out as it came.
-fn with_token<'a, C: FrameCodec>(frame: Frame<'a>, token: &str) -> Frame<'a> {
-    let mut changed = BytesMut::with_capacity(frame.bytes().len() + token.len() + 16);
-    match C::set_field(frame.bytes(), "token", token, &mut changed) {
-        Ok(()) => Frame::Owned(changed),
-        Err(error) => {
-            tracing::debug!(%error, "a call goes out without its endpoint's token");
-            frame
-        }
-    }
-}
-
-fn overloaded(peer: &str, why: String) -> Fault {
-    Fault::new(
-        Reason::Overloaded,
-        format!("{peer} does not keep up: {why}; the call was not sent"),
-        "add providers, or raise `limits` in the proxy's configuration if it only bursts",
-    )
 }

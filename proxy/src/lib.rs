@@ -12,8 +12,10 @@
 //! * [`worker_thread`], [`worker`], [`listener`]: one worker and how calls come in;
 //!   [`detect`] tells what they speak, [`engines`] hands them over.
 //! * [`forward`]: the way of a call, in eight steps; [`route`] is its first
-//!   three, [`observe`] its seventh, [`callback`] its other direction,
+//!   three, [`send`] the next two, [`observe`] its seventh, [`callback`] its other direction,
 //!   [`parked`] where it waits for a service that is new.
+//! * [`effort`]: calls that a rule wants more for than one attempt; [`actives`]: those
+//!   that wait for others to end.
 //! * [`framed`]: connections of whole-frame, multiplexed protocols; [`tcp`]: those
 //!   whose bytes are passed on unread.
 //! * [`health`], [`methods`], [`snapshot`]: what a worker looks up on the way.
@@ -23,11 +25,13 @@
 //! (`governance`), where services and rules come from (`registry`).
 
 pub mod access_log;
+mod actives;
 pub mod admin;
 mod callback;
 pub mod config;
 mod control;
 mod detect;
+mod effort;
 mod engines;
 pub mod error;
 mod forward;
@@ -40,6 +44,7 @@ mod observe;
 mod parked;
 mod presence;
 mod route;
+mod send;
 pub mod server;
 mod snapshot;
 mod tcp;

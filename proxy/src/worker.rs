@@ -32,7 +32,7 @@ pub(crate) struct Worker {
     pub(crate) dice: RefCell<Random>,
     /// The table of a service that is not routed.
     pub(crate) no_service: Arc<Service>,
-    published: Arc<Published>,
+    pub(crate) published: Arc<Published>,
     snapshot: RefCell<(u64, Arc<Snapshot>)>,
     clock: Clock,
 }

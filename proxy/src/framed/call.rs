@@ -6,6 +6,8 @@ use std::time::Instant;
 use codec::FrameCodec;
 
 use super::link::Link;
+use crate::actives::Permit;
+use crate::effort::Effort;
 use crate::methods::Method;
 use crate::route::Hop;
 
@@ -23,4 +25,8 @@ pub(crate) struct Call<C: FrameCodec> {
     pub(crate) started: Instant,
     /// The request's length, in bytes.
     pub(crate) request_bytes: u32,
+    /// What this is an attempt of, where a rule wants more than one.
+    pub(crate) effort: Option<Rc<Effort<C>>>,
+    /// Its place among the calls in flight, where a rule limits them.
+    pub(crate) _permit: Option<Permit>,
 }

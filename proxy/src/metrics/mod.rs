@@ -28,7 +28,7 @@ pub(crate) use detection::DetectionMetrics;
 pub use method::MethodMetrics;
 pub(crate) use registry::registry_source;
 pub use text::{CONTENT_TYPE, Family, Label, Text};
-pub use worker::{Side, WorkerMetrics};
+pub use worker::{Failback, Side, WorkerMetrics};
 
 use crate::detect::Detected;
 use label_sets::LabelSets;
@@ -191,11 +191,16 @@ fn render_worker_cells(text: &mut Text, workers: &[Arc<WorkerMetrics>]) {
         let count = sum(&|cells| cells.faults[reason as usize].get());
         faults.sample(&[("reason", reason.label())], count);
     }
-    let single: [Row<WorkerCells>; 4] = [
+    let single: [Row<WorkerCells>; 5] = [
         (
             "spanwire_retries_total",
             "Calls tried on another endpoint, having never been sent.",
             |cells| cells.retries.get(),
+        ),
+        (
+            "spanwire_resends_total",
+            "Calls sent again after they were sent and failed, because a rule says so.",
+            |cells| cells.resends.get(),
         ),
         ("spanwire_late_answers_total", "Answers that nobody waited for any more.", |cells| {
             cells.late_answers.get()
@@ -213,6 +218,14 @@ fn render_worker_cells(text: &mut Text, workers: &[Arc<WorkerMetrics>]) {
     ];
     for (name, help, read) in single {
         text.counter(name, help).sample(&[], sum(&read));
+    }
+    let mut failbacks = text.counter(
+        "spanwire_failbacks_total",
+        "Failed calls repeated in the background, by what came of it.",
+    );
+    for came_to in Failback::ALL {
+        let count = sum(&|cells| cells.failbacks[came_to as usize].get());
+        failbacks.sample(&[("result", came_to.label())], count);
     }
     let mut open = text.gauge("spanwire_connections", "Open connections.");
     for side in Side::ALL {

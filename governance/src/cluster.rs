@@ -39,6 +39,19 @@ pub struct ClusterPolicy {
     pub mock: Option<Arc<Mock>>,
 }
 
+impl Default for ClusterPolicy {
+    /// What holds where no configurator says anything.
+    fn default() -> Self {
+        ClusterPolicy {
+            cluster: Cluster::default(),
+            resends: 0,
+            forks: DEFAULT_FORKS,
+            fail_percent: DEFAULT_FAIL_PERCENT,
+            mock: None,
+        }
+    }
+}
+
 /// An answer in place of a provider's.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mock {

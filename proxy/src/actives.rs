@@ -178,6 +178,7 @@ fn try_again<C: FrameCodec>(engine: &Rc<Engine<C>>, call: Waiting<C>, now: Insta
         origin,
         started,
         tried: Tried::new(),
+        is_again: false,
     };
     forward::request(engine, arrival, now);
 }

@@ -65,6 +65,7 @@ pub(crate) fn call_back<C: FrameCodec>(
             request_bytes: frame.bytes().len() as u32,
             effort: None,
             _permit: None,
+            stay: None,
         };
         let inserted = caller.pending.borrow_mut().insert::<C>(call, deadline, limits.pending);
         let Ok(id) = inserted else {

@@ -23,13 +23,15 @@ use codec::{Fault, FrameCodec, Kind, Outcome, RequestHead};
 use governance::EndpointId;
 
 use crate::actives::{self, Waiting};
+use crate::delayed;
 use crate::effort;
 use crate::framed::{Call, Engine, Link};
 use crate::listener::ListenerContext;
 use crate::observe::{Ended, observe};
+use crate::orders::{Ending, Orders};
 use crate::parked::Parked;
-use crate::route::{self, Ask, Refusal, Tried};
-use crate::send::{Sending, Unsent, dispatch, released};
+use crate::route::{self, Ask, Refusal, Route, Tried};
+use crate::send::{self, Sending, Unsent, dispatch, released};
 
 /// A frame's bytes: where they were read, or in a buffer of their own.
 pub(crate) enum Frame<'a> {
@@ -65,6 +67,8 @@ pub(crate) struct Arrival<'a, C: FrameCodec> {
     pub(crate) started: Instant,
     /// Endpoints that did not work out.
     pub(crate) tried: Tried,
+    /// It was on its way before: what its route orders to be done once was done.
+    pub(crate) is_again: bool,
 }
 
 /// Steps 1 to 5: a request goes out, is put aside until its service is known or
@@ -74,7 +78,7 @@ pub(crate) fn request<C: FrameCodec>(
     arrival: Arrival<'_, C>,
     now: Instant,
 ) {
-    let Arrival { from, listener, frame, one_way, origin, started, tried } = arrival;
+    let Arrival { from, listener, frame, one_way, origin, started, tried, is_again } = arrival;
     let worker = &engine.worker;
     let answerable = (!one_way).then_some(origin);
     let head = C::head(frame.bytes());
@@ -89,7 +93,7 @@ pub(crate) fn request<C: FrameCodec>(
         now,
         tried,
     };
-    let mut route = match route::choose(worker, ask) {
+    let route = match route::choose(worker, ask) {
         Ok(route) => route,
         Err(Refusal::Fault(fault)) => {
             return refuse(engine, from, listener, &head, answerable, &fault, started);
@@ -130,20 +134,47 @@ pub(crate) fn request<C: FrameCodec>(
         }
     };
     drop(head);
+    let Orders { delay, mirrors, directives, .. } = &route.orders;
+    let frame = match directives {
+        Some(directives) if !is_again => send::edited::<C>(frame, &directives.request_headers),
+        _ => frame,
+    };
+    if !is_again && !mirrors.is_empty() && !binds {
+        effort::mirror(engine, (from, listener, frame.bytes(), origin), one_way, &route, now);
+    }
+    let delay = delay.filter(|_| !is_again);
+    let (effort, repeat) = (None, None);
+    let sending =
+        Sending { from, listener, frame, one_way, origin, started, effort, permit, repeat };
+    match delay {
+        Some(delay) => delayed::wait(engine, sending, route, binds, delay, now),
+        None => go(engine, sending, route, binds, now),
+    }
+}
+
+/// Steps 4 and 5, in as many attempts as rules want.
+pub(crate) fn go<C: FrameCodec>(
+    engine: &Rc<Engine<C>>,
+    sending: Sending<'_, C>,
+    mut route: Route,
+    binds: bool,
+    now: Instant,
+) {
+    let Sending { from, one_way, origin, started, .. } = sending;
     let cluster = route.cluster.take();
-    let sending = Sending { from, listener, frame, one_way, origin, started, effort: None, permit };
-    if let Some(policy) = cluster.filter(|_| !binds) {
-        return effort::begin(engine, sending, route, policy, now);
+    let wants_attempts = cluster.is_some() || (route.orders.want_attempts() && !one_way);
+    if wants_attempts && !binds {
+        return effort::begin(engine, sending, route, cluster.unwrap_or_default(), now);
     }
     if let Err(unsent) = dispatch(engine, sending, &mut route, binds, now) {
         let Unsent { fault, to, request_bytes } = unsent;
         observe(
-            worker,
+            &engine.worker,
             Ended {
                 from,
                 method: &route.method,
                 head: None,
-                endpoint: Some(&to.peer),
+                endpoint: to.as_ref().map(|to| &*to.peer),
                 outcome: Outcome::Fault(fault.reason),
                 started,
                 now,
@@ -151,7 +182,7 @@ pub(crate) fn request<C: FrameCodec>(
                 response_bytes: 0,
             },
         );
-        engine.reply(from, answerable, &fault);
+        engine.reply(from, (!one_way).then_some(origin), &fault);
     }
 }
 
@@ -177,7 +208,7 @@ pub(crate) fn resend<C: FrameCodec>(
             return; // nobody waits for it any more
         }
         drop(pending);
-        let Some(call) = take(engine, failed, meta.id, now) else { return };
+        let Some(call) = take(engine, failed, meta.id, avoid, now) else { return };
         if let Some(effort) = &call.effort {
             engine.worker.metrics.retried();
             let endpoint = call.hop.as_ref().map(|hop| hop.endpoint);
@@ -191,7 +222,9 @@ pub(crate) fn resend<C: FrameCodec>(
     let Some(listener) = from.listener() else { return };
     engine.worker.metrics.retried();
     let frame = Frame::Owned(frame);
-    let arrival = Arrival { from: &from, listener, frame, one_way, origin, started, tried };
+    let from = &from;
+    let arrival =
+        Arrival { from, listener, frame, one_way, origin, started, tried, is_again: true };
     request(engine, arrival, now);
 }
 
@@ -211,7 +244,8 @@ pub(crate) fn answer<C: FrameCodec>(
 
     // 7 observe
     let gone = call.from.is_closed();
-    settle(engine, &call, Some(now - call.started), now);
+    let ending = || Ending::of(C::outcome(frame.bytes()));
+    settle(engine, &call, Some(now - call.started), ending, now);
     if let Some(effort) = &call.effort {
         return effort::answered(engine, effort, &upstream.peer, frame, now);
     }
@@ -249,7 +283,7 @@ pub(crate) fn fail<C: FrameCodec>(
     now: Instant,
 ) {
     let gone = call.from.is_closed();
-    settle(engine, &call, None, now);
+    settle(engine, &call, None, || Ending::of(Outcome::Fault(fault.reason)), now);
     if let Some(effort) = &call.effort {
         return effort::failed(engine, effort, &upstream.peer, fault.clone(), now);
     }
@@ -271,15 +305,18 @@ pub(crate) fn fail<C: FrameCodec>(
     engine.reply(&call.from, Some(call.origin), fault);
 }
 
-/// Takes a call out of its connection's table, to be sent another way.
+/// Takes a call out of its connection's table, to be sent another way, since the
+/// connection was closed or could not be made to an endpoint to `avoid`.
 fn take<C: FrameCodec>(
     engine: &Engine<C>,
     link: &Link<C>,
     id: u64,
+    avoid: Option<EndpointId>,
     now: Instant,
 ) -> Option<Call<C>> {
     let call = link.pending.borrow_mut().take::<C>(id)?;
-    settle(engine, &call, None, now);
+    let ending = avoid.map_or(Ending::NotSent, |_| Ending::NotConnected);
+    settle(engine, &call, None, || ending, now);
     Some(call)
 }
 
@@ -288,10 +325,17 @@ fn settle<C: FrameCodec>(
     engine: &Engine<C>,
     call: &Call<C>,
     latency: Option<std::time::Duration>,
+    ending: impl FnOnce() -> Ending,
     now: Instant,
 ) {
+    let worker = &engine.worker;
     if let Some(hop) = &call.hop {
-        engine.worker.health.ended(hop.endpoint, latency, now);
+        worker.health.ended(hop.endpoint, latency, now);
+        if let Some(stay) = &call.stay
+            && stay.place.ended(hop.endpoint, ending(), &worker.health, now)
+        {
+            worker.metrics.ejected();
+        }
     }
     // The attempts of one effort are one call.
     if call.effort.is_none() {

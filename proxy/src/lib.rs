@@ -15,7 +15,9 @@
 //!   three, [`send`] the next two, [`observe`] its seventh, [`callback`] its other direction,
 //!   [`parked`] where it waits for a service that is new.
 //! * [`effort`]: calls that a rule wants more for than one attempt; [`actives`]: those
-//!   that wait for others to end.
+//!   that wait for others to end; [`delayed`]: those that a rule delays.
+//! * [`orders`]: what routes and destination rules order, for every protocol: retries,
+//!   limits, endpoints left out.
 //! * [`framed`]: connections of whole-frame, multiplexed protocols; [`tcp`]: those
 //!   whose bytes are passed on unread.
 //! * [`health`], [`methods`], [`snapshot`]: what a worker looks up on the way.
@@ -30,6 +32,7 @@ pub mod admin;
 mod callback;
 pub mod config;
 mod control;
+mod delayed;
 mod detect;
 mod effort;
 mod engines;
@@ -41,6 +44,7 @@ mod listener;
 mod methods;
 pub mod metrics;
 mod observe;
+mod orders;
 mod parked;
 mod presence;
 mod route;

@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 use crate::config::Protocol;
 use crate::listener::{Destination, ListenerContext};
 use crate::methods::Method;
+use crate::orders::Orders;
 use crate::snapshot::Entry;
 use crate::worker::Worker;
 
@@ -43,8 +44,10 @@ pub(crate) struct Route {
     pub(crate) deadline: Instant,
     /// Calls of the method in flight to the endpoint at most; 0 for any number.
     pub(crate) actives: u32,
-    /// What a rule wants for the call beyond one attempt.
+    /// What a configurator wants for the call beyond one attempt.
     pub(crate) cluster: Option<Arc<ClusterPolicy>>,
+    /// What routes and destination rules want for it.
+    pub(crate) orders: Orders,
     /// The endpoint was tried before; there is no other.
     pub(crate) repeats: bool,
 }
@@ -142,7 +145,7 @@ pub(crate) fn select(worker: &Worker, ask: Ask<'_>) -> Result<Route, Refusal> {
             Err(fault) => Err(fault.into()),
         }
     };
-    let (decision, endpoint) = match method.with_table(generation(&ask, snapshot.0), decide) {
+    let (mut decision, endpoint) = match method.with_table(generation(&ask, snapshot.0), decide) {
         Some(decided) => decided?,
         None => return Err(Refusal::Unlisted),
     };
@@ -150,12 +153,18 @@ pub(crate) fn select(worker: &Worker, ask: Ask<'_>) -> Result<Route, Refusal> {
         Destination::App(_) => APP_TIMEOUT,
         Destination::Mesh { .. } => worker.timeouts.call,
     };
+    let orders = Orders::of(&mut decision);
+    if let Some(policy) = orders.policy.as_ref().filter(|one| one.outlier_detection.is_some()) {
+        let hosts = worker.scratch.borrow().candidates().count();
+        worker.destination(policy, ask.now).has_hosts(hosts);
+    }
     Ok(Route {
         method,
         hop: Hop { endpoint, tried: ask.tried },
         index: decision.endpoint,
         deadline: ask.started + decision.timeout.unwrap_or(default).min(LONGEST_TIMEOUT),
         actives: decision.actives,
+        orders,
         cluster: decision.cluster,
         repeats: decision.repeats,
     })

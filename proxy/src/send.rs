@@ -7,14 +7,16 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use bytes::BytesMut;
-use codec::{Fault, FrameCodec, Outcome, Reason};
+use codec::{Fault, FrameCodec, Outcome, Reason, RequestHead};
+use governance::directives::HeaderEdit;
 
 use crate::actives::Permit;
 use crate::effort::Effort;
 use crate::forward::Frame;
-use crate::framed::{Call, Engine, Link, State};
+use crate::framed::{Call, Engine, Link, State, Stay};
 use crate::listener::ListenerContext;
 use crate::observe::{Ended, observe};
+use crate::orders::Repeat;
 use crate::route::Route;
 
 /// A request that knows where it goes.
@@ -28,12 +30,15 @@ pub(crate) struct Sending<'a, C: FrameCodec> {
     /// What it is an attempt of.
     pub(crate) effort: Option<Rc<Effort<C>>>,
     pub(crate) permit: Option<Permit>,
+    /// Where it is a retry that a destination rule counts.
+    pub(crate) repeat: Option<Repeat>,
 }
 
-/// A request that was not sent, because its connection is full.
+/// A request that was not sent, because its connection or destination is full.
 pub(crate) struct Unsent<C: FrameCodec> {
     pub(crate) fault: Fault,
-    pub(crate) to: Rc<Link<C>>,
+    /// The connection, where it was asked for one.
+    pub(crate) to: Option<Rc<Link<C>>>,
     pub(crate) request_bytes: u32,
 }
 
@@ -49,7 +54,20 @@ pub(crate) fn dispatch<C: FrameCodec>(
     now: Instant,
 ) -> Result<(), Unsent<C>> {
     let worker = &engine.worker;
-    let Sending { from, listener, frame, one_way, origin, started, effort, permit } = sending;
+    let Sending { from, listener, frame, one_way, origin, started, effort, permit, repeat } =
+        sending;
+    let policy = route.orders.policy.clone();
+    let destination = policy.as_ref().map(|policy| (policy, worker.destination(policy, now)));
+    let place = match &destination {
+        Some((policy, one)) => match one.enter(policy, repeat.is_some(), now) {
+            Ok(place) => Some(place),
+            Err(fault) => {
+                let request_bytes = frame.bytes().len() as u32;
+                return Err(Unsent { fault, to: None, request_bytes });
+            }
+        },
+        None => None,
+    };
 
     // 4 connect or reuse
     let to = if binds {
@@ -66,10 +84,17 @@ pub(crate) fn dispatch<C: FrameCodec>(
     let request_bytes = frame.bytes().len() as u32;
     if to.waiting() > 0 && to.waiting() + request_bytes as usize > worker.limits.buffer {
         let fault = overloaded(&to.peer, format!("{} bytes wait to be written", to.waiting()));
-        return Err(Unsent { fault, to, request_bytes });
+        return Err(Unsent { fault, to: Some(to), request_bytes });
     }
+    let waiting = match &destination {
+        Some((policy, one)) if to.state.get() == State::Connecting => match one.wait(policy) {
+            Ok(waiting) => Some(waiting),
+            Err(fault) => return Err(Unsent { fault, to: Some(to), request_bytes }),
+        },
+        _ => None,
+    };
     let id = if one_way {
-        if route.hop.tried.is_empty() {
+        if route.hop.tried.is_empty() && effort.is_none() {
             observe(
                 worker,
                 Ended {
@@ -97,11 +122,12 @@ pub(crate) fn dispatch<C: FrameCodec>(
             request_bytes,
             effort,
             _permit: permit,
+            stay: place.map(|place| Stay { place, waiting, _repeat: repeat }),
         };
         let limit = worker.limits.pending;
         let Ok(id) = to.pending.borrow_mut().insert::<C>(call, route.deadline, limit) else {
             let fault = overloaded(&to.peer, format!("{limit} calls wait for its answers"));
-            return Err(Unsent { fault, to, request_bytes });
+            return Err(Unsent { fault, to: Some(to), request_bytes });
         };
         if counts {
             admitted(engine, from);
@@ -127,6 +153,31 @@ pub(crate) fn released<C: FrameCodec>(engine: &Engine<C>, from: &Link<C>) {
     if from.state.get() == State::Ending {
         from.wake();
     }
+}
+
+/// The request with its attachments or headers changed as a route orders it. What
+/// cannot be changed goes out as it came.
+pub(crate) fn edited<'a, C: FrameCodec>(mut frame: Frame<'a>, edits: &[HeaderEdit]) -> Frame<'a> {
+    for edit in edits {
+        let bytes = frame.bytes();
+        let mut changed = BytesMut::with_capacity(bytes.len() + 64);
+        let made = match edit {
+            HeaderEdit::Remove(name) => C::remove_fields(bytes, &[name], &mut changed),
+            HeaderEdit::Set(name, value) => C::set_field(bytes, name, value, &mut changed),
+            HeaderEdit::Add(name, value) => {
+                let joined = match C::head(bytes).field(name) {
+                    Ok(Some(before)) if !before.is_empty() => format!("{before},{value}"),
+                    _ => value.to_string(),
+                };
+                C::set_field(bytes, name, &joined, &mut changed)
+            }
+        };
+        match made {
+            Ok(()) => frame = Frame::Owned(changed),
+            Err(error) => tracing::debug!(%error, ?edit, "a call goes out without a change"),
+        }
+    }
+    frame
 }
 
 /// The request with the token that its endpoint demands (Dubbo's `token`

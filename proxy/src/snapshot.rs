@@ -13,6 +13,7 @@ use governance::Service;
 use tokio::sync::watch;
 
 use crate::actives::Actives;
+use crate::orders::Counters;
 
 /// Every service known now.
 #[derive(Debug, Default)]
@@ -51,6 +52,8 @@ pub(crate) struct Published {
     changed: watch::Sender<u64>,
     /// The calls in flight that rules limit, counted over all workers.
     pub(crate) actives: Actives,
+    /// The same of calls that destination rules limit.
+    pub(crate) counters: Counters,
 }
 
 impl Published {
@@ -60,6 +63,7 @@ impl Published {
             generation: AtomicU64::new(1),
             changed: watch::Sender::new(1),
             actives: Actives::default(),
+            counters: Counters::default(),
         }
     }
 

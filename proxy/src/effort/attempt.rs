@@ -12,6 +12,7 @@ use super::{Effort, End, Failure, failback};
 use crate::actives::Permit;
 use crate::forward::Frame;
 use crate::framed::Engine;
+use crate::orders::{Ending, Repeat, is_repeated};
 use crate::route::{self, ATTEMPTS, Ask, Refusal, Route};
 use crate::send::{Sending, dispatch};
 
@@ -23,10 +24,16 @@ impl<C: FrameCodec> Effort<C> {
         frame: Frame<'_>,
         mut route: Route,
         permit: Option<Permit>,
+        repeat: Option<Repeat>,
         now: Instant,
     ) {
-        route.deadline = self.deadline;
-        self.progress.borrow_mut().tried.push(route.hop.endpoint);
+        route.deadline = self.attempt_deadline(now);
+        let mut progress = self.progress.borrow_mut();
+        progress.in_flight += 1;
+        if !progress.tried.contains(&route.hop.endpoint) {
+            progress.tried.push(route.hop.endpoint);
+        }
+        drop(progress);
         let sending = Sending {
             from: &self.from,
             listener: &self.listener,
@@ -37,8 +44,8 @@ impl<C: FrameCodec> Effort<C> {
             started: now,
             effort: Some(self.clone()),
             permit,
+            repeat,
         };
-        self.progress.borrow_mut().in_flight += 1;
         if let Err(unsent) = dispatch(engine, sending, &mut route, false, now) {
             self.missed(engine, None, Failure::Fault(unsent.fault), now);
         }
@@ -64,6 +71,7 @@ impl<C: FrameCodec> Effort<C> {
         engine: &Rc<Engine<C>>,
         frame: Frame<'_>,
         may_repeat: bool,
+        repeat: Option<Repeat>,
         now: Instant,
     ) -> Result<(), Failure> {
         let tried = self.progress.borrow().tried.clone();
@@ -93,7 +101,7 @@ impl<C: FrameCodec> Effort<C> {
             Ok(permit) => permit,
             Err(full) => return Err(Failure::Fault(full.fault(now - self.started))),
         };
-        self.send(engine, frame, route, permit, now);
+        self.send(engine, frame, route, permit, repeat, now);
         Ok(())
     }
 
@@ -131,8 +139,10 @@ pub(crate) fn answered<C: FrameCodec>(
     let is_broadcast = effort.policy.cluster == Cluster::Broadcast && effort.repeats.is_none();
     let is_failure = match C::outcome(frame.bytes()) {
         Outcome::ProviderError => true,
-        Outcome::BusinessException => is_broadcast,
-        _ => false,
+        Outcome::BusinessException if is_broadcast => true,
+        outcome => effort
+            .retry()
+            .is_some_and(|(directives, retry)| is_repeated(directives, retry, Ending::of(outcome))),
     };
     if is_failure && !effort.progress.borrow().is_done {
         return effort.missed(engine, Some(peer), Failure::Answer(frame.into_owned()), now);
@@ -183,7 +193,7 @@ pub(crate) fn unsent<C: FrameCodec>(
     if !is_lost {
         progress.in_flight = progress.in_flight.saturating_sub(1);
         drop(progress);
-        if let Err(failure) = effort.again(engine, Frame::Owned(frame), false, now) {
+        if let Err(failure) = effort.again(engine, Frame::Owned(frame), false, None, now) {
             effort.progress.borrow_mut().in_flight += 1;
             effort.missed(engine, None, failure, now);
         }

@@ -68,6 +68,7 @@ fn later<C: FrameCodec>(
         origin: failed.origin,
         method: failed.method.clone(),
         policy: failed.policy.clone(),
+        orders: failed.orders.clone(),
         started: now + PERIOD,
         deadline: now + PERIOD + time,
         request_bytes: failed.request_bytes,
@@ -81,7 +82,7 @@ fn later<C: FrameCodec>(
         let effort = Rc::new(next);
         let frame: Option<Bytes> = effort.frame.borrow().as_ref().map(KeptFrame::bytes);
         let frame = frame.unwrap_or_default();
-        if effort.again(&engine, Frame::Borrowed(&frame), false, Instant::now()).is_err() {
+        if effort.again(&engine, Frame::Borrowed(&frame), false, None, Instant::now()).is_err() {
             missed(&engine, effort);
         }
     });

@@ -1,12 +1,14 @@
 //! A call that a rule wants more for than one attempt at one endpoint: Dubbo's
-//! cluster modes, its retries where a configurator asks for them, and mocks in place
-//! of failures.
+//! cluster modes, retries where a configurator or a route asks for them, mocks in place
+//! of failures, and copies for mirrors.
 //!
 //! Each attempt is a slot in its connection's table, as a plain call is, and knows
 //! its effort; the effort is what the caller waits for. Its request is kept only
 //! while it may have to be sent again.
 //!
 //! * [`attempt`]: each by itself; [`several`]: those of one call to several endpoints.
+//! * [`resend`]: whether a failed attempt is followed by another, and when;
+//!   [`mirror`]: copies whose answers nobody waits for.
 //! * [`kept`]: requests kept, within a bound.
 //! * [`failback`]: failed calls repeated in the background.
 //!
@@ -16,6 +18,8 @@
 mod attempt;
 mod failback;
 mod kept;
+mod mirror;
+mod resend;
 mod several;
 
 use std::cell::RefCell;
@@ -33,12 +37,15 @@ use crate::framed::{Engine, Link};
 use crate::listener::ListenerContext;
 use crate::methods::Method;
 use crate::observe::{Ended, observe};
+use crate::orders::Orders;
 use crate::route::{Route, Tried};
 use crate::send::{self, Sending};
 
 pub(crate) use attempt::{answered, failed, unsent};
 pub(crate) use kept::Kept;
 use kept::KeptFrame;
+pub(crate) use mirror::mirror;
+use resend::Last;
 use several::{everybody, shout};
 
 /// A call in several attempts.
@@ -48,6 +55,8 @@ pub(crate) struct Effort<C: FrameCodec> {
     origin: C::Origin,
     method: Rc<Method>,
     policy: Arc<ClusterPolicy>,
+    /// What its first route orders: retries, and within which limits.
+    orders: Orders,
     started: Instant,
     deadline: Instant,
     request_bytes: u32,
@@ -101,6 +110,7 @@ pub(crate) fn begin<C: FrameCodec>(
 ) {
     let worker = &engine.worker;
     let Sending { from, listener, frame, one_way, origin, started, permit, .. } = sending;
+    let orders = Orders { delay: None, ..route.orders.clone() };
     let everybody = match policy.cluster {
         Cluster::Broadcast => everybody(engine, &route),
         _ => Vec::new(),
@@ -109,7 +119,7 @@ pub(crate) fn begin<C: FrameCodec>(
         return shout(engine, (from, listener, frame, origin), &route, &policy, everybody, now);
     }
     let is_broadcast = policy.cluster == Cluster::Broadcast;
-    let kept = if is_broadcast || policy.resends > 0 {
+    let kept = if is_broadcast || policy.resends > 0 || orders.want_attempts() {
         engine.kept.keep(frame.bytes(), worker.limits.buffer)
     } else {
         None
@@ -127,6 +137,7 @@ pub(crate) fn begin<C: FrameCodec>(
         frame: RefCell::new(kept),
         progress: RefCell::default(),
         policy,
+        orders,
     });
     send::admitted(engine, from);
     if is_broadcast && !has_frame {
@@ -149,7 +160,7 @@ pub(crate) fn begin<C: FrameCodec>(
             effort.ask_next(engine, frame, now);
         }
         Cluster::Forking => effort.fork(engine, frame, route, permit, now),
-        _ => effort.send(engine, frame, route, permit, now),
+        _ => effort.send(engine, frame, route, permit, None, now),
     }
     effort.sent(engine, now);
 }
@@ -170,15 +181,13 @@ impl<C: FrameCodec> Effort<C> {
         if self.policy.cluster == Cluster::Broadcast && !is_over {
             return self.next_of_broadcast(engine, peer, failure, now);
         }
-        let may_resend = self.policy.cluster == Cluster::Failover
-            && self.progress.borrow().resent < self.policy.resends;
         let kept = self.frame.borrow().as_ref().map(KeptFrame::bytes);
-        if let Some(frame) = kept.filter(|_| may_resend && !is_over) {
+        if let Some(frame) = kept.filter(|_| !is_over)
+            && let Some(resend) = self.may_resend(engine, &failure, now)
+        {
             self.progress.borrow_mut().resent += 1;
-            // What it came to before is the better answer where it can go nowhere.
-            if self.again(engine, Frame::Borrowed(&frame), true, now).is_ok() {
-                return engine.worker.metrics.resent();
-            }
+            let last = Last { peer: peer.map(Box::from), failure };
+            return self.resend(engine, frame, resend, last, now);
         }
         self.conclude(engine, peer, failure, now);
     }

@@ -14,6 +14,7 @@ use crate::actives::Permit;
 use crate::forward::Frame;
 use crate::framed::{Engine, Link};
 use crate::listener::ListenerContext;
+use crate::orders::Orders;
 use crate::route::{self, Ask, Hop, Route, Tried};
 use crate::send::{Sending, dispatch};
 
@@ -58,6 +59,7 @@ pub(super) fn shout<C: FrameCodec>(
             started: now,
             effort: None,
             permit: None,
+            repeat: None,
         };
         if let Err(unsent) = dispatch(engine, sending, &mut route, false, now) {
             engine.worker.metrics.fault(unsent.fault.reason);
@@ -108,14 +110,14 @@ impl<C: FrameCodec> Effort<C> {
         now: Instant,
     ) {
         let bytes = frame.bytes();
-        self.send(engine, Frame::Borrowed(bytes), route, permit, now);
+        self.send(engine, Frame::Borrowed(bytes), route, permit, None, now);
         loop {
             let tried = self.progress.borrow().tried.clone();
             let next =
                 another(engine, &self.from, &self.listener, bytes, &tried, &self.policy, now);
             let Some(route) = next else { return };
             match engine.worker.published.actives.enter(&route) {
-                Ok(permit) => self.send(engine, Frame::Borrowed(bytes), route, permit, now),
+                Ok(permit) => self.send(engine, Frame::Borrowed(bytes), route, permit, None, now),
                 // Busy: one fork less.
                 Err(_) => self.progress.borrow_mut().tried.push(route.hop.endpoint),
             }
@@ -140,9 +142,10 @@ impl<C: FrameCodec> Effort<C> {
                 deadline: self.deadline,
                 actives: 0,
                 cluster: None,
+                orders: Orders::default(),
                 repeats: false,
             };
-            self.send(engine, frame, route, None, now);
+            self.send(engine, frame, route, None, None, now);
             return true;
         }
     }

@@ -9,6 +9,7 @@ use super::link::Link;
 use crate::actives::Permit;
 use crate::effort::Effort;
 use crate::methods::Method;
+use crate::orders::{Place, Repeat, Waiting};
 use crate::route::Hop;
 
 /// A call in flight.
@@ -29,4 +30,15 @@ pub(crate) struct Call<C: FrameCodec> {
     pub(crate) effort: Option<Rc<Effort<C>>>,
     /// Its place among the calls in flight, where a rule limits them.
     pub(crate) _permit: Option<Permit>,
+    /// What is counted of it, where a destination rule is about it.
+    pub(crate) stay: Option<Stay>,
+}
+
+/// What is counted of an attempt while it is in flight.
+pub(crate) struct Stay {
+    pub(crate) place: Place,
+    /// Until its connection is open.
+    pub(crate) waiting: Option<Waiting>,
+    /// Where it is a retry.
+    pub(crate) _repeat: Option<Repeat>,
 }

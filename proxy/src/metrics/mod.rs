@@ -191,7 +191,7 @@ fn render_worker_cells(text: &mut Text, workers: &[Arc<WorkerMetrics>]) {
         let count = sum(&|cells| cells.faults[reason as usize].get());
         faults.sample(&[("reason", reason.label())], count);
     }
-    let single: [Row<WorkerCells>; 5] = [
+    let single: [Row<WorkerCells>; 7] = [
         (
             "spanwire_retries_total",
             "Calls tried on another endpoint, having never been sent.",
@@ -201,6 +201,16 @@ fn render_worker_cells(text: &mut Text, workers: &[Arc<WorkerMetrics>]) {
             "spanwire_resends_total",
             "Calls sent again after they were sent and failed, because a rule says so.",
             |cells| cells.resends.get(),
+        ),
+        (
+            "spanwire_mirrored_calls_total",
+            "Copies of calls sent to mirrors, because a rule says so.",
+            |cells| cells.mirrored.get(),
+        ),
+        (
+            "spanwire_ejections_total",
+            "Endpoints left out for a while by a worker, because they failed too often.",
+            |cells| cells.ejections.get(),
         ),
         ("spanwire_late_answers_total", "Answers that nobody waited for any more.", |cells| {
             cells.late_answers.get()

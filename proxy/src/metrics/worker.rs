@@ -75,6 +75,8 @@ pub(super) struct WorkerCells {
     pub(super) faults: [Cell; Reason::ALL.len()],
     pub(super) retries: Cell,
     pub(super) resends: Cell,
+    pub(super) mirrored: Cell,
+    pub(super) ejections: Cell,
     pub(super) failbacks: [Cell; Failback::ALL.len()],
     pub(super) late_answers: Cell,
     pub(super) refused: Cell,
@@ -184,6 +186,16 @@ impl WorkerMetrics {
     /// A call that was sent and failed is sent again, because a rule says so.
     pub fn resent(&self) {
         self.cells.resends.add(1);
+    }
+
+    /// A copy of a call went to a mirror.
+    pub fn mirrored(&self) {
+        self.cells.mirrored.add(1);
+    }
+
+    /// An endpoint failed too often and is left out for a while.
+    pub fn ejected(&self) {
+        self.cells.ejections.add(1);
     }
 
     /// A call that failed for its caller went on in the background.

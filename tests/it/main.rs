@@ -40,6 +40,7 @@ mod faults;
 mod liveness;
 mod parked;
 mod peers;
+mod policies;
 mod raw;
 mod read_only;
 mod rule_states;

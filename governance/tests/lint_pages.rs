@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use governance::document::utf8;
+use governance::document::{unreadable, utf8};
 use governance::explain::{explain_case, read_question};
 use governance::{Compat, Finding, Origin, RuleSet};
 
@@ -60,14 +60,17 @@ fn codes(folder: &Path, found: &mut BTreeSet<String>) {
         }
         let text = std::fs::read_to_string(&path).unwrap();
         let code = text.split("#[cfg(test)]").next().unwrap();
-        for literal in code.split('"').skip(1).step_by(2) {
-            let is_code = literal.contains('-')
+        let pieces: Vec<&str> = code.split('"').collect();
+        for (literal, behind) in pieces.iter().zip(pieces.iter().skip(1)).skip(1).step_by(2) {
+            // A code is an argument; what stands before `=>` or in a list is none.
+            let is_code = (literal.contains('-') && behind.starts_with(',')
+                || *literal == "unreadable")
                 && literal.starts_with(|first: char| first.is_ascii_lowercase())
                 && literal
                     .chars()
                     .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.');
             if is_code {
-                found.insert(literal.to_owned());
+                found.insert((*literal).to_owned());
             }
         }
     }
@@ -91,6 +94,7 @@ fn every_code_has_a_page_and_every_page_a_code() {
 struct Example<'p> {
     key: &'p str,
     is_latin_1: bool,
+    is_unreadable: bool,
     times: usize,
     text: &'p str,
 }
@@ -99,12 +103,13 @@ impl<'p> Example<'p> {
     fn read(fence: &'p str, text: &'p str) -> Example<'p> {
         let mut words = fence.split(' ');
         let key = words.next().filter(|key| !key.is_empty()).expect("a key behind ```yaml");
-        let mut example = Example { key, is_latin_1: false, times: 1, text };
+        let mut example = Example { key, is_latin_1: false, is_unreadable: false, times: 1, text };
         for word in words {
             match word.split_once('=') {
                 None if word == "latin-1" => example.is_latin_1 = true,
+                None if word == "unreadable" => example.is_unreadable = true,
                 Some(("times", count)) => example.times = count.parse().unwrap(),
-                _ => panic!("{word:?} is none of latin-1, times=N"),
+                _ => panic!("{word:?} is none of latin-1, unreadable, times=N"),
             }
         }
         example
@@ -119,6 +124,9 @@ impl<'p> Example<'p> {
         } else {
             text.into_bytes()
         };
+        if self.is_unreadable {
+            return vec![unreadable(&file, "the file cannot be read: permission denied")];
+        }
         let text = match utf8(bytes, &file) {
             Ok(text) => text,
             Err(finding) => return vec![finding],

@@ -81,3 +81,16 @@ pub fn utf8(bytes: Vec<u8>, file: &str) -> Result<String, Finding> {
         }
     })
 }
+
+/// The finding about a document that cannot be got at; `why` says what happened.
+pub fn unreadable(file: &str, why: &str) -> Finding {
+    Finding {
+        file: file.to_owned(),
+        line: 0,
+        column: 0,
+        code: "unreadable",
+        severity: Severity::Error,
+        message: why.to_owned(),
+        hint: "let the proxy read the file, or take it away".to_owned(),
+    }
+}

@@ -26,7 +26,7 @@ mod node;
 mod parse;
 mod report;
 
-pub use finding::{Finding, Severity, utf8};
+pub use finding::{Finding, Severity, unreadable, utf8};
 pub use mapping::{Mapping, nearest};
 pub(crate) use node::Resolved;
 pub use node::{Node, Position, Scalar, Value};

@@ -24,6 +24,10 @@ const AT_ONCE: u64 = 4;
 /// A colour, a shape, and how the provider answers.
 type Kind = (&'static str, &'static str, fn(&Frame) -> Frame);
 
+/// How long a change may take to show. The store writes it to disk first, which waits
+/// for whatever else the disk has to do.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 const PROVIDERS: [Kind; 4] = [
     ("red", "round", |call| call.answer(&string("red round"))),
     ("red", "square", |call| call.answer(&string("red square"))),
@@ -134,7 +138,7 @@ fn change_under_load(documents: fn(&str, &str) -> Documents) {
                 seen.iter().all(|seen| usize::from(seen.load(Ordering::Relaxed)) == version)
                     || callers.iter().any(|caller| caller.is_finished())
             };
-            while !is_seen() && pushed.elapsed() < SOON {
+            while !is_seen() && pushed.elapsed() < PATIENCE {
                 thread::sleep(Duration::from_micros(200));
             }
             delays.push(pushed.elapsed());
@@ -153,7 +157,7 @@ fn change_under_load(documents: fn(&str, &str) -> Documents) {
         delays[delays.len() * 99 / 100],
         delays[delays.len() - 1]
     );
-    assert!(delays[delays.len() - 1] < SOON, "a change had no effect");
+    assert!(delays[delays.len() - 1] < PATIENCE, "a change had no effect");
     assert!(calls > CHANGES as u64 * CALLERS as u64, "no load: {calls} calls");
     assert_eq!(value(&proxy, IN_FLIGHT), 0);
 }

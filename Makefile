@@ -35,7 +35,7 @@ build:
 	cargo build --release -p cli
 
 test:
-	@tools/setup build java etcd zookeeper
+	@tools/setup build java etcd zookeeper namespace
 	cargo build -p cli
 	tools/run-tests
 

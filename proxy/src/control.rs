@@ -12,6 +12,7 @@ use governance::{Affected, Endpoint, EndpointIds, Options, RuleSet, Service};
 use registry::{Registry, RuleDocument, ServiceState, View};
 
 use crate::config::{Config, StaticService};
+use crate::redirected::Addresses;
 use crate::snapshot::{Entry, Identity, Published, Snapshot};
 
 /// Services asked of the store at most. Their names come from callers.
@@ -54,6 +55,7 @@ pub(crate) struct Control {
     identity: Arc<Identity>,
     options: Options,
     configured: HashMap<String, Vec<StaticService>>,
+    addresses: Arc<Addresses>,
     has_store: bool,
     rules: RuleSet,
     documents: HashMap<String, Arc<RuleDocument>>,
@@ -75,6 +77,7 @@ impl Control {
             identity: Arc::default(),
             options: Options::default(),
             configured: HashMap::new(),
+            addresses: Arc::default(),
             has_store: false,
             rules: RuleSet::default(),
             documents: HashMap::new(),
@@ -102,6 +105,7 @@ impl Control {
         for service in &config.services {
             self.configured.entry(service.name.clone()).or_default().push(service.clone());
         }
+        self.addresses = Arc::new(Addresses::new(&config.services));
         self.has_store = !config.store.is_empty();
         self.services.clear();
         self.publish(&[Affected::All]);
@@ -188,6 +192,7 @@ impl Control {
                 .iter()
                 .map(|(name, compiled)| (name.clone(), compiled.entry.clone()))
                 .collect(),
+            addresses: self.addresses.clone(),
             identity: self.identity.clone(),
             has_store: self.has_store,
             store_trouble,

@@ -10,7 +10,8 @@
 //! * [`control`]: builds the snapshots that workers route by; [`presence`]
 //!   announces the application behind an inbound listener.
 //! * [`worker_thread`], [`worker`], [`listener`]: one worker and how calls come in;
-//!   [`detect`] tells what they speak, [`engines`] hands them over.
+//!   [`redirected`] tells where they were going to, [`detect`] what they speak,
+//!   [`engines`] hands them over.
 //! * [`forward`]: the way of a call, in eight steps; [`route`] is its first
 //!   three, [`observe`] its seventh, [`callback`] its other direction,
 //!   [`parked`] where it waits for a service that is new.
@@ -39,6 +40,7 @@ pub mod metrics;
 mod observe;
 mod parked;
 mod presence;
+mod redirected;
 mod route;
 pub mod server;
 mod snapshot;

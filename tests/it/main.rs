@@ -49,5 +49,6 @@ mod start;
 mod store;
 mod storm;
 mod tcp;
+mod transparent;
 mod upstream_loss;
 mod wire;

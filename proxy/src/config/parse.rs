@@ -8,7 +8,7 @@ use governance::Finding;
 use governance::document::{Mapping, Node, Position, Report, parse_one};
 
 use super::value::{bind_or_port, duration, host_and_port, size};
-use super::{AccessLog, Config, Limits, Timeouts, listener, service};
+use super::{AccessLog, Config, Limits, Timeouts, addresses, listener, service};
 
 /// More worker threads than any machine has CPUs for.
 const MAX_WORKERS: u64 = 1024;
@@ -79,6 +79,7 @@ fn config(file: &Path, root: &Node, report: &mut Report) -> Option<Config> {
             "give the admin pages a port of their own",
         );
     }
+    addresses::check(&mut top, &config, report);
     top.finish(report);
     Some(config)
 }

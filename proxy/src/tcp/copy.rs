@@ -74,31 +74,46 @@ pub(super) async fn copy(
 ) -> Copied {
     let mut up = Way::new((caller, Side::Downstream), (endpoint, Side::Upstream));
     let mut down = Way::new((endpoint, Side::Upstream), (caller, Side::Downstream));
-    let ending = poll_fn(|cx| {
+    let broken = poll_fn(|cx| {
         let scratch = &mut *scratch.borrow_mut();
-        let up_ended = up.poll(cx, scratch, metrics)?;
-        let down_ended = down.poll(cx, scratch, metrics)?;
-        ready!(up_ended);
-        ready!(down_ended);
-        Poll::Ready(Ok(()))
+        let up_ended = match up.poll(cx, scratch, metrics) {
+            Ok(ended) => ended,
+            Err((side, error)) => return Poll::Ready(Some(Ending::broken(side, error))),
+        };
+        let down_ended = match down.poll(cx, scratch, metrics) {
+            Ok(ended) => ended,
+            Err((side, error)) => return Poll::Ready(Some(Ending::broken(side, error))),
+        };
+        if up_ended.is_ready() && down_ended.is_ready() {
+            return Poll::Ready(None);
+        }
+        Poll::Pending
     })
     .await;
-    let ending = match ending {
-        Err((side, error)) => {
-            let other = if side == Side::Downstream { endpoint } else { caller };
-            // Closed with a reset, and without what waits to be sent to it.
-            if let Err(error) = SockRef::from(other).set_linger(Some(Duration::ZERO)) {
-                tracing::debug!(%error, "ended instead of reset");
-            }
-            Ending::broken(side, error)
+    let ending = match broken {
+        Some(ending) => {
+            let others: &[_] = match ending {
+                Ending::Caller(_) => &[endpoint],
+                Ending::Endpoint(_) => &[caller],
+                Ending::Both => &[caller, endpoint],
+            };
+            others.iter().for_each(|socket| close_with_reset(socket));
+            ending
         }
-        Ok(()) => match (down.refused.take(), up.refused.take()) {
+        None => match (down.refused.take(), up.refused.take()) {
             (Some(error), _) => Ending::Caller(error),
             (None, Some(error)) => Ending::Endpoint(error),
             (None, None) => Ending::Both,
         },
     };
     Copied { ending, up: up.carried, down: down.carried }
+}
+
+/// Has a socket closed with a reset, and without what waits to be sent to it.
+pub(crate) fn close_with_reset(socket: &TcpStream) {
+    if let Err(error) = SockRef::from(socket).set_linger(Some(Duration::ZERO)) {
+        tracing::debug!(%error, "ended instead of reset");
+    }
 }
 
 /// A socket and whose it is.

@@ -3,6 +3,7 @@
 //! * here: which endpoint a connection goes to, and what is counted of it. The
 //!   same steps as in [`crate::forward`], one after the other, because here a call
 //!   may well be a future: it lasts long and allocates once.
+//! * [`to`]: which service or address a connection is for.
 //! * [`mod@copy`]: the bytes.
 //!
 //! A connection is routed, balanced and counted as a call of the method `connect`
@@ -12,6 +13,7 @@
 
 mod copy;
 mod head;
+mod to;
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -26,14 +28,17 @@ use tokio::net::TcpStream;
 use tokio::time::timeout_at;
 
 use crate::config::Protocol;
-use crate::listener::{Destination, ListenerContext};
+use crate::listener::ListenerContext;
 use crate::methods::Method;
 use crate::metrics::Side;
 use crate::observe::{Record, observe_record};
+use crate::redirected::Origin;
 use crate::route::{self, Ask, Refusal, Tried};
-use crate::worker::Worker;
+use crate::worker::{Dialed, Worker};
+pub(crate) use copy::close_with_reset;
 use copy::{Copied, Ending, copy};
 use head::Connect;
+use to::To;
 
 /// Bytes read from a socket at once.
 const SCRATCH: usize = 64 << 10;
@@ -60,9 +65,10 @@ struct Connection<'a> {
 /// The endpoint that took it.
 struct Connected {
     method: Rc<Method>,
-    id: EndpointId,
+    /// `None` for an address that is no service's endpoint.
+    id: Option<EndpointId>,
     address: String,
-    socket: TcpStream,
+    dialed: Dialed,
 }
 
 impl Tcp {
@@ -81,16 +87,19 @@ impl Tcp {
         listener: &ListenerContext,
         caller: TcpStream,
         peer: SocketAddr,
+        origin: Option<Origin>,
     ) {
         let _open = Counted::new(&self.open);
-        let service = match &listener.destination {
-            Destination::App(table) => Some(table.name()),
-            Destination::Mesh { default_service } => default_service.as_deref(),
-        };
-        let head = Connect { service };
+        let to = To::new(&listener.destination, origin.as_ref());
+        let head = Connect { service: to.service() };
         let host = peer.ip().to_string();
         let connection = Connection { listener, head, peer, host, started: Instant::now() };
-        match self.connect(&connection).await {
+        let connected = match to {
+            To::Service(_) => self.connect(&connection).await,
+            To::Address(address) => self.pass_on(&connection, address).await,
+            To::Nowhere => Err(to::nowhere()),
+        };
+        match connected {
             Ok(endpoint) => self.carry(&connection, caller, endpoint).await,
             Err(fault) => self.refuse(&connection, &fault),
         }
@@ -129,16 +138,36 @@ impl Tcp {
             };
             let id = route.hop.endpoint;
             let address = route.method.address_of(route.index).unwrap_or_default();
-            match worker.dial(&address).await {
-                Ok(socket) => {
+            match worker.dial(&*address).await {
+                Ok(dialed) => {
                     worker.health.connected(id);
-                    return Ok(Connected { method: route.method, id, address, socket });
+                    return Ok(Connected { method: route.method, id: Some(id), address, dialed });
                 }
                 Err(error) => {
                     worker.connect_failed(id, &address, &error);
                     worker.metrics.retried();
                     tried.push(id);
                 }
+            }
+        }
+    }
+
+    /// Connects to where the caller was going to, which is no service's address.
+    async fn pass_on(
+        &self,
+        connection: &Connection<'_>,
+        address: SocketAddr,
+    ) -> Result<Connected, Fault> {
+        let worker = &self.worker;
+        match worker.dial(address).await {
+            Ok(dialed) => {
+                let (protocol, listener) = (Protocol::Tcp.name(), connection.listener);
+                let method = route::unrouted_method(worker, protocol, listener, &connection.head);
+                Ok(Connected { method, id: None, address: address.to_string(), dialed })
+            }
+            Err(error) => {
+                worker.metrics.connect_failed();
+                Err(to::unreachable(address, &error))
             }
         }
     }
@@ -151,7 +180,7 @@ impl Tcp {
 
     /// Steps 5 and 7: passes bytes on until both sides have ended.
     async fn carry(&self, connection: &Connection<'_>, caller: TcpStream, connected: Connected) {
-        let Connected { method, id, address, socket: endpoint } = connected;
+        let Connected { method, id, address, dialed: Dialed { socket: endpoint, own } } = connected;
         let worker = &self.worker;
         let connecting = connection.started.elapsed();
         for socket in [&caller, &endpoint] {
@@ -161,15 +190,19 @@ impl Tcp {
         }
         worker.metrics.connection_opened(Side::Upstream);
         worker.metrics.call_started();
-        worker.health.sent(id);
+        if let Some(id) = id {
+            worker.health.sent(id);
+        }
 
         let Copied { ending, up, down } =
             copy(&worker.metrics, &self.scratch, &caller, &endpoint).await;
-        drop((caller, endpoint));
+        drop((caller, endpoint, own));
 
         let now = Instant::now();
-        // What an endpoint's latency is to calls, its handshake's is to connections.
-        worker.health.ended(id, Some(connecting), now);
+        if let Some(id) = id {
+            // What an endpoint's latency is to calls, its handshake's is to connections.
+            worker.health.ended(id, Some(connecting), now);
+        }
         worker.metrics.call_ended();
         worker.metrics.connection_closed(Side::Upstream);
         tracing::debug!(peer = %connection.peer, %ending, "a connection ended");

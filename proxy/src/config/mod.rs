@@ -189,6 +189,9 @@ pub struct Timeouts {
     pub detect: Duration,
     /// Idle time after which a heartbeat is sent; three silent ones close.
     pub heartbeat: Duration,
+    /// After which a plain TCP connection is broken off by which nothing came or
+    /// went; `None` for never.
+    pub idle: Option<Duration>,
     /// From SIGTERM to closing connections that still have calls in flight.
     pub drain: Duration,
 }
@@ -200,6 +203,7 @@ impl Default for Timeouts {
             connect: Duration::from_millis(3000),
             detect: Duration::from_millis(100),
             heartbeat: Duration::from_secs(60),
+            idle: None,
             drain: Duration::from_secs(30),
         }
     }

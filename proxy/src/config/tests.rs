@@ -28,7 +28,7 @@ listeners:
   - {name: gw, bind: "[::]:8080", direction: gateway}
   - {name: db, bind: "127.0.0.1:3306", direction: outbound, protocols: [dubbo, tcp], default_service: db, use_original_dst: true}
 limits: {frame: 8MiB, buffer: 1.5MiB, connections: 100, pending: 200}
-timeouts: {call: 1.5s, connect: 200ms, detect: 50ms, heartbeat: 5s, drain: 0s}
+timeouts: {call: 1.5s, connect: 200ms, detect: 50ms, heartbeat: 5s, idle: 8h, drain: 0s}
 access_log: logs/access.log
 "#;
 
@@ -110,6 +110,7 @@ fn everything_that_can_be_written_is_read() {
             connect: Duration::from_millis(200),
             detect: Duration::from_millis(50),
             heartbeat: Duration::from_secs(5),
+            idle: Some(Duration::from_secs(8 * 3600)),
             drain: Duration::ZERO,
         },
         access_log: Some(AccessLog::File("/etc/spanwire/logs/access.log".into())),

@@ -13,6 +13,7 @@
 
 mod copy;
 mod head;
+mod idle;
 mod to;
 
 use std::cell::{Cell, RefCell};
@@ -195,7 +196,7 @@ impl Tcp {
         }
 
         let Copied { ending, up, down } =
-            copy(&worker.metrics, &self.scratch, &caller, &endpoint).await;
+            copy(&worker.metrics, &self.scratch, &caller, &endpoint, worker.timeouts.idle).await;
         drop((caller, endpoint, own));
 
         let now = Instant::now();
@@ -216,6 +217,7 @@ impl Tcp {
                 Ending::Both => Outcome::Success,
                 Ending::Caller(_) => Outcome::Cancelled,
                 Ending::Endpoint(_) => Outcome::Fault(Reason::ConnectionLost),
+                Ending::Idle(_) => Outcome::Fault(Reason::Timeout),
             },
             took: now - connection.started,
             bytes_in: up,

@@ -3,10 +3,11 @@
 
 use std::cell::{Ref, RefCell};
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use governance::{Dice, EndpointId, Options, RuleSet, Scratch, Service};
+use governance::{Dice, EndpointId, Options, RuleSet, Scratch, Service, TrafficPolicy};
 use tokio::net::{TcpStream, ToSocketAddrs};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -17,6 +18,7 @@ use crate::control::Subscriptions;
 use crate::health::Health;
 use crate::methods::Methods;
 use crate::metrics::WorkerMetrics;
+use crate::orders::{Destination, Destinations};
 use crate::redirected::{OwnConnection, OwnConnections};
 use crate::snapshot::{Published, Snapshot};
 
@@ -29,13 +31,14 @@ pub(crate) struct Worker {
     pub(crate) subscriptions: Subscriptions,
     pub(crate) methods: RefCell<Methods>,
     pub(crate) health: Health,
+    destinations: Destinations,
     pub(crate) scratch: RefCell<Scratch>,
     pub(crate) dice: RefCell<Random>,
     /// The table of a service that is not routed.
     pub(crate) no_service: Arc<Service>,
     /// The connections that this proxy made, where some could come back to it.
     pub(crate) own_connections: Option<Arc<OwnConnections>>,
-    published: Arc<Published>,
+    pub(crate) published: Arc<Published>,
     snapshot: RefCell<(u64, Arc<Snapshot>)>,
     clock: Clock,
 }
@@ -63,6 +66,7 @@ impl Worker {
             subscriptions,
             methods: RefCell::default(),
             health: Health::default(),
+            destinations: Destinations::default(),
             scratch: RefCell::default(),
             dice: RefCell::new(Random(fastrand::Rng::new())),
             no_service: Arc::new(Service::compile(
@@ -89,9 +93,23 @@ impl Worker {
         self.published.subscribe()
     }
 
+    /// What is counted of the calls that a policy is about.
+    pub(crate) fn destination(&self, policy: &Arc<TrafficPolicy>, now: Instant) -> Rc<Destination> {
+        self.destinations.of(policy, &self.published.counters, now)
+    }
+
     /// Connects to an endpoint.
     pub(crate) async fn dial(&self, address: impl ToSocketAddrs) -> io::Result<Dialed> {
-        let connect = timeout(self.timeouts.connect, TcpStream::connect(address));
+        self.dial_within(address, self.timeouts.connect).await
+    }
+
+    /// As [`Worker::dial`], where a rule says how long that may take.
+    pub(crate) async fn dial_within(
+        &self,
+        address: impl ToSocketAddrs,
+        limit: Duration,
+    ) -> io::Result<Dialed> {
+        let connect = timeout(limit, TcpStream::connect(address));
         let socket = connect.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         let own = self.own_connections.as_ref().and_then(|all| all.enter(&socket));
         socket.set_nodelay(true)?;

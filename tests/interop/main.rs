@@ -16,4 +16,5 @@ mod mariadb;
 mod pointing;
 mod registry;
 mod rules;
+mod triple;
 mod zookeeper;

@@ -7,7 +7,8 @@
 //!
 //! Each side may end while the other goes on (half-close). A side that breaks is
 //! passed on as a reset, because to a protocol without lengths an end would say
-//! that everything came; so does one that is idle for too long, on both sides.
+//! that everything came; so does one whose time is up, on both
+//! sides.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -20,7 +21,7 @@ use std::time::Duration;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
-use super::idle::Idle;
+use super::clock::{Clock, Expired};
 use crate::metrics::{Side, WorkerMetrics};
 
 /// Reads that one connection gets before others get their turn.
@@ -35,8 +36,8 @@ pub(super) enum Ending {
     Caller(io::Error),
     /// The endpoint broke it off.
     Endpoint(io::Error),
-    /// Nothing was passed on for so long.
-    Idle(Duration),
+    /// Its time is up.
+    Expired(Expired),
 }
 
 impl Ending {
@@ -54,7 +55,10 @@ impl fmt::Display for Ending {
             Ending::Both => f.write_str("both sides ended"),
             Ending::Caller(error) => write!(f, "the caller broke it off: {error}"),
             Ending::Endpoint(error) => write!(f, "the endpoint broke it off: {error}"),
-            Ending::Idle(time) => write!(f, "nothing was passed on for {time:?}"),
+            Ending::Expired(Expired::Idle(time)) => {
+                write!(f, "nothing was passed on for {time:?}")
+            }
+            Ending::Expired(Expired::Old(time)) => write!(f, "it has lasted for {time:?}"),
         }
     }
 }
@@ -69,18 +73,16 @@ pub(super) struct Copied {
     pub(super) down: u64,
 }
 
-/// Carries bytes until both sides have ended, one broke, or none was carried for
-/// the time `idle`.
+/// Carries bytes until both sides have ended, one broke, or its time is up.
 pub(super) async fn copy(
     metrics: &WorkerMetrics,
     scratch: &RefCell<Box<[u8]>>,
     caller: &TcpStream,
     endpoint: &TcpStream,
-    idle: Option<Duration>,
+    mut clock: Option<Clock>,
 ) -> Copied {
     let mut up = Way::new((caller, Side::Downstream), (endpoint, Side::Upstream));
     let mut down = Way::new((endpoint, Side::Upstream), (caller, Side::Downstream));
-    let mut idle = idle.map(|after| (after, Idle::new(after)));
     let broken = poll_fn(|cx| {
         let scratch = &mut *scratch.borrow_mut();
         let up_ended = match up.poll(cx, scratch, metrics) {
@@ -94,9 +96,8 @@ pub(super) async fn copy(
         if up_ended.is_ready() && down_ended.is_ready() {
             return Poll::Ready(None);
         }
-        let Some((after, idle)) = &mut idle else { return Poll::Pending };
-        ready!(idle.poll(cx, up.carried + down.carried));
-        Poll::Ready(Some(Ending::Idle(*after)))
+        let Some(clock) = &mut clock else { return Poll::Pending };
+        clock.poll(cx, up.carried + down.carried).map(|why| Some(Ending::Expired(why)))
     })
     .await;
     let ending = match broken {
@@ -104,7 +105,7 @@ pub(super) async fn copy(
             let others: &[_] = match ending {
                 Ending::Caller(_) => &[endpoint],
                 Ending::Endpoint(_) => &[caller],
-                Ending::Both | Ending::Idle(_) => &[caller, endpoint],
+                Ending::Both | Ending::Expired(_) => &[caller, endpoint],
             };
             others.iter().for_each(|socket| close_with_reset(socket));
             ending

@@ -4,6 +4,7 @@
 //!   same steps as in [`crate::forward`], one after the other, because here a call
 //!   may well be a future: it lasts long and allocates once.
 //! * [`to`]: which service or address a connection is for.
+//! * [`terms`]: how long it may take, and last.
 //! * [`mod@copy`]: the bytes.
 //!
 //! A connection is routed, balanced and counted as a call of the method `connect`
@@ -11,20 +12,20 @@
 //!
 //! Not here: which connections are plain TCP (see [`crate::detect`]).
 
+mod clock;
 mod copy;
 mod head;
-mod idle;
+mod terms;
 mod to;
 
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use codec::{Fault, Outcome, Reason};
 use governance::{EndpointId, Mock};
-use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::time::timeout_at;
 
@@ -33,18 +34,19 @@ use crate::listener::ListenerContext;
 use crate::methods::Method;
 use crate::metrics::Side;
 use crate::observe::{Record, observe_record};
+use crate::orders;
 use crate::redirected::Origin;
 use crate::route::{self, Ask, Refusal, Tried};
 use crate::worker::{Dialed, Worker};
+use clock::Clock;
 pub(crate) use copy::close_with_reset;
 use copy::{Copied, Ending, copy};
 use head::Connect;
+use terms::Terms;
 use to::To;
 
 /// Bytes read from a socket at once.
 const SCRATCH: usize = 64 << 10;
-/// Unanswered probes after which a peer is gone, as with heartbeats.
-const PROBES: u32 = 3;
 
 /// The plain TCP connections of one worker.
 pub(crate) struct Tcp {
@@ -70,6 +72,9 @@ struct Connected {
     id: Option<EndpointId>,
     address: String,
     dialed: Dialed,
+    terms: Terms,
+    /// Its place among those that a destination rule allows.
+    place: Option<orders::Connection>,
 }
 
 impl Tcp {
@@ -142,10 +147,25 @@ impl Tcp {
             };
             let id = route.hop.endpoint;
             let address = route.method.address_of(route.index).unwrap_or_default();
-            match worker.dial(&*address).await {
+            let policy = route.orders.policy.as_ref();
+            let terms = Terms::new(&worker.timeouts, policy.map(|policy| &**policy));
+            let destination =
+                policy.map(|policy| (policy, worker.destination(policy, Instant::now())));
+            let place = match &destination {
+                Some((policy, one)) => Some(one.connect(policy)?),
+                None => None,
+            };
+            let dialed = worker.dial_within(&*address, terms.connect).await;
+            if let Some((_, one)) = &destination
+                && one.ended(id, ending_of(&dialed), &worker.health, Instant::now())
+            {
+                worker.metrics.ejected();
+            }
+            match dialed {
                 Ok(dialed) => {
                     worker.health.connected(id);
-                    return Ok(Connected { method: route.method, id: Some(id), address, dialed });
+                    let (method, id) = (route.method, Some(id));
+                    return Ok(Connected { method, id, address, dialed, terms, place });
                 }
                 Err(error) => {
                     worker.connect_failed(id, &address, &error);
@@ -167,7 +187,9 @@ impl Tcp {
             Ok(dialed) => {
                 let (protocol, listener) = (Protocol::Tcp.name(), connection.listener);
                 let method = route::unrouted_method(worker, protocol, listener, &connection.head);
-                Ok(Connected { method, id: None, address: address.to_string(), dialed })
+                let terms = Terms::new(&worker.timeouts, None);
+                let address = address.to_string();
+                Ok(Connected { method, id: None, address, dialed, terms, place: None })
             }
             Err(error) => {
                 worker.metrics.connect_failed();
@@ -184,11 +206,12 @@ impl Tcp {
 
     /// Steps 5 and 7: passes bytes on until both sides have ended.
     async fn carry(&self, connection: &Connection<'_>, caller: TcpStream, connected: Connected) {
-        let Connected { method, id, address, dialed: Dialed { socket: endpoint, own } } = connected;
+        let Connected { method, id, address, dialed, terms, place } = connected;
+        let Dialed { socket: endpoint, own } = dialed;
         let worker = &self.worker;
         let connecting = connection.started.elapsed();
         for socket in [&caller, &endpoint] {
-            if let Err(error) = keep_alive(socket, worker.timeouts.heartbeat) {
+            if let Err(error) = terms.keep_alive(socket) {
                 tracing::debug!(peer = %connection.peer, %error, "no keep-alive");
             }
         }
@@ -198,9 +221,10 @@ impl Tcp {
             worker.health.sent(id);
         }
 
+        let clock = Clock::start(terms.idle, terms.longest);
         let Copied { ending, up, down } =
-            copy(&worker.metrics, &self.scratch, &caller, &endpoint, worker.timeouts.idle).await;
-        drop((caller, endpoint, own));
+            copy(&worker.metrics, &self.scratch, &caller, &endpoint, clock).await;
+        drop((caller, endpoint, own, place));
 
         let now = Instant::now();
         if let Some(id) = id {
@@ -220,7 +244,7 @@ impl Tcp {
                 Ending::Both => Outcome::Success,
                 Ending::Caller(_) => Outcome::Cancelled,
                 Ending::Endpoint(_) => Outcome::Fault(Reason::ConnectionLost),
-                Ending::Idle(_) => Outcome::Fault(Reason::Timeout),
+                Ending::Expired(_) => Outcome::Fault(Reason::Timeout),
             },
             took: now - connection.started,
             bytes_in: up,
@@ -260,12 +284,12 @@ fn unanswerable(mock: &Mock) -> Fault {
     )
 }
 
-/// Has the system find out whether a silent peer is still there.
-fn keep_alive(socket: &TcpStream, idle: Duration) -> io::Result<()> {
-    // The system counts whole seconds.
-    let idle = idle.max(Duration::from_secs(1));
-    let probes = TcpKeepalive::new().with_time(idle).with_interval(idle).with_retries(PROBES);
-    SockRef::from(socket).set_tcp_keepalive(&probes)
+/// How an attempt to connect ended: as Envoy's, all that outlier detection sees.
+fn ending_of<T>(dialed: &io::Result<T>) -> orders::Ending {
+    match dialed {
+        Ok(_) => orders::Ending::Answered { http: 200, grpc: 0 },
+        Err(_) => orders::Ending::NotConnected,
+    }
 }
 
 /// One more, for as long as this lives.

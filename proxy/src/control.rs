@@ -14,6 +14,7 @@ use governance::{Affected, Compat, Endpoint, EndpointIds, Options, RuleSet, Serv
 use registry::{Registry, ServiceState, View};
 
 use crate::config::{Config, StaticService};
+use crate::redirected::Addresses;
 use crate::rule_book::{RuleBook, RuleStates};
 use crate::snapshot::{Entry, Identity, Published, Snapshot};
 
@@ -57,6 +58,7 @@ pub(crate) struct Control {
     identity: Arc<Identity>,
     options: Options,
     configured: HashMap<String, Vec<StaticService>>,
+    addresses: Arc<Addresses>,
     has_store: bool,
     rules: RuleBook,
     services: HashMap<String, Compiled>,
@@ -77,6 +79,7 @@ impl Control {
             identity: Arc::default(),
             options: Options::default(),
             configured: HashMap::new(),
+            addresses: Arc::default(),
             has_store: false,
             rules: RuleBook::new(Compat::default()),
             services: HashMap::new(),
@@ -108,6 +111,7 @@ impl Control {
         for service in &config.services {
             self.configured.entry(service.name.clone()).or_default().push(service.clone());
         }
+        self.addresses = Arc::new(Addresses::new(&config.services));
         self.has_store = !config.store.is_empty();
         self.services.clear();
         self.publish(&[Affected::All]);
@@ -150,6 +154,7 @@ impl Control {
                 .iter()
                 .map(|(name, compiled)| (name.clone(), compiled.entry.clone()))
                 .collect(),
+            addresses: self.addresses.clone(),
             identity: self.identity.clone(),
             has_store: self.has_store,
             store_trouble,

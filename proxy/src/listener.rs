@@ -21,6 +21,8 @@ pub(crate) struct ListenerContext {
     pub(crate) destination: Destination,
     /// What it takes.
     pub(crate) takes: Takes,
+    /// Whether connections are redirected to it.
+    pub(crate) use_original_dst: bool,
     /// What its connections turned out to speak.
     pub(crate) detections: Arc<DetectionMetrics>,
     /// Open connections.
@@ -38,16 +40,18 @@ impl ListenerContext {
         name: String,
         destination: Destination,
         takes: Takes,
+        use_original_dst: bool,
         app_stops: Arc<Notify>,
         metrics: &WorkerMetrics,
     ) -> Self {
-        let detections = metrics.listener(&name);
+        let detections = metrics.listener(&name, use_original_dst);
         let (connections, app_is_up) = (Cell::new(0), Cell::new(false));
         ListenerContext {
             index,
             name,
             destination,
             takes,
+            use_original_dst,
             detections,
             connections,
             app_is_up,
@@ -82,7 +86,7 @@ impl Drop for Admitted {
 pub(crate) enum Destination {
     /// To the mesh: each call is routed by what it asks for.
     Mesh {
-        /// Where calls that cannot be read go.
+        /// Where calls that cannot be read go, and plain TCP that was not redirected.
         default_service: Option<String>,
     },
     /// To the application behind this proxy, whatever they ask for.

@@ -52,5 +52,7 @@ mod start;
 mod store;
 mod storm;
 mod tcp;
+mod tcp_breaks;
+mod transparent;
 mod upstream_loss;
 mod wire;

@@ -126,7 +126,7 @@ impl Wire {
         Wire::over(TcpStream::connect(to).expect("the peer listens"))
     }
 
-    fn over(stream: TcpStream) -> Wire {
+    pub fn over(stream: TcpStream) -> Wire {
         stream.set_read_timeout(Some(SOON)).expect("a positive timeout");
         stream.set_nodelay(true).expect("a connected socket");
         Wire { stream }
@@ -381,6 +381,7 @@ pub fn listener(name: &str, direction: Direction) -> Listener {
         direction,
         protocols: vec![Protocol::Dubbo],
         default_service: None,
+        use_original_dst: false,
     }
 }
 
@@ -388,6 +389,7 @@ pub fn service(name: &str, endpoints: &[SocketAddr]) -> StaticService {
     StaticService {
         name: name.to_owned(),
         protocol: Protocol::Dubbo,
+        addresses: Vec::new(),
         endpoints: endpoints
             .iter()
             .map(|address| StaticEndpoint {
@@ -401,9 +403,17 @@ pub fn service(name: &str, endpoints: &[SocketAddr]) -> StaticService {
     }
 }
 
-/// Starts a proxy, and connects a caller to its only listener. Where a worker
-/// panics, the tests end at once: its runtime would swallow it.
+/// Starts a proxy, and connects a caller to its only listener.
 pub fn start(config: Config) -> (Proxy, Wire) {
+    let name = config.listeners[0].name.clone();
+    let proxy = run(config);
+    let caller = Wire::connect(proxy.address(&name).expect("the listener's address"));
+    (proxy, caller)
+}
+
+/// Starts a proxy. Where a worker panics, the tests end at once: its runtime would
+/// swallow it.
+pub fn run(config: Config) -> Proxy {
     static HOOK: std::sync::Once = std::sync::Once::new();
     HOOK.call_once(|| {
         let report = std::panic::take_hook();
@@ -416,8 +426,5 @@ pub fn start(config: Config) -> (Proxy, Wire) {
             }
         }));
     });
-    let name = config.listeners[0].name.clone();
-    let proxy = Proxy::start(config).expect("a good configuration");
-    let caller = Wire::connect(proxy.address(&name).expect("the listener's address"));
-    (proxy, caller)
+    Proxy::start(config).expect("a good configuration")
 }

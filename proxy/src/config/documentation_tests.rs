@@ -63,7 +63,8 @@ fn the_document_and_the_reader_know_the_same_keys() {
 #[test]
 fn the_documented_defaults_are_the_real_ones() {
     let Limits { frame, buffer, connections, pending } = Limits::default();
-    let Timeouts { call, connect, detect, heartbeat, drain } = Timeouts::default();
+    let Timeouts { call, connect, detect, heartbeat, idle, drain } = Timeouts::default();
+    assert_eq!(idle, None, "the document says so");
     let documented = documented();
     for (key, default) in [
         ("limits.frame", ShownSize(frame).to_string()),

@@ -28,8 +28,9 @@ pub struct Head<'a> {
 impl<'a> Head<'a> {
     /// Of gRPC, the service and method are the path's last two parts; of plain
     /// HTTP, the service is the host and the method is HTTP's. The host counts
-    /// with its port where `is_service` knows it so, and else without.
-    pub fn new(parts: &'a Parts, dialect: Dialect, is_service: impl FnOnce(&str) -> bool) -> Self {
+    /// with its port where `is_service` knows it so, and else without; in small
+    /// letters, unless `is_service` knows it as it is written.
+    pub fn new(parts: &'a Parts, dialect: Dialect, is_service: impl Fn(&str) -> bool) -> Self {
         let (service, method) = match dialect {
             Dialect::Grpc => match parts.uri.path().rsplit_once('/') {
                 Some((service, method)) => {
@@ -40,6 +41,9 @@ impl<'a> Head<'a> {
             },
             Dialect::Plain => {
                 let service = authority(parts).map(|authority| {
+                    if is_service(authority) {
+                        return Cow::Borrowed(authority);
+                    }
                     let authority = lower(authority);
                     if is_service(&authority) { authority } else { without_port(authority) }
                 });
@@ -172,12 +176,15 @@ mod tests {
             ("http://shop.example:8080/a", "", "shop.example"),
             ("/a", "Shop.Example:80", "shop.example"),
             ("/a", "named:9000", "named:9000"),
+            ("/a", "Named:9000", "named:9000"),
+            ("/a", "Known", "Known"),
             ("/a", "[::1]:80", "[::1]"),
             ("/a", "[::1]", "[::1]"),
             ("http://a/", "b", "a"),
         ] {
             let parts = parts("PUT", uri, &[("host", host)]);
-            let head = Head::new(&parts, Dialect::Plain, |name| name == "named:9000");
+            let head =
+                Head::new(&parts, Dialect::Plain, |name| ["named:9000", "Known"].contains(&name));
             let target = head.target().unwrap();
             assert_eq!((target.service, target.method), (service, "PUT"), "{uri} {host}");
         }

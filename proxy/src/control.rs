@@ -12,6 +12,7 @@ use governance::{Affected, Endpoint, EndpointIds, Options, RuleSet, Service};
 use registry::{Registry, RuleDocument, ServiceState, View};
 
 use crate::config::{Config, StaticService};
+use crate::http;
 use crate::snapshot::{Entry, Identity, Published, Snapshot};
 
 /// Services asked of the store at most. Their names come from callers.
@@ -65,6 +66,8 @@ pub(crate) struct Control {
 struct Compiled {
     instances: Option<Arc<[registry::Instance]>>,
     entry: Entry,
+    /// With those of its endpoints that speak HTTP.
+    http: Entry,
 }
 
 impl Control {
@@ -188,6 +191,10 @@ impl Control {
                 .iter()
                 .map(|(name, compiled)| (name.clone(), compiled.entry.clone()))
                 .collect(),
+            http: services
+                .iter()
+                .map(|(name, compiled)| (name.clone(), compiled.http.clone()))
+                .collect(),
             identity: self.identity.clone(),
             has_store: self.has_store,
             store_trouble,
@@ -222,22 +229,37 @@ fn compile(
 ) -> Compiled {
     let instances = found.map(|found| found.instances.clone());
     if configured.is_empty() && found.is_some_and(|found| found.state == ServiceState::Pending) {
-        return Compiled { instances, entry: Entry::Pending };
+        return Compiled { instances, entry: Entry::Pending, http: Entry::Pending };
     }
     let written = configured.iter().flat_map(|service| static_endpoints(service, ids)).collect();
     let mut endpoints: Vec<Endpoint> = written;
     for instance in instances.iter().flat_map(|instances| instances.iter()) {
         match Endpoint::from_url(&instance.url, ids) {
-            Ok(endpoint) if endpoint.protocol == "dubbo" => endpoints.push(endpoint),
+            Ok(endpoint)
+                if endpoint.protocol == "dubbo"
+                    || http::spoken_by(&endpoint.protocol).is_some() =>
+            {
+                endpoints.push(endpoint);
+            }
             Ok(_) => {}
             Err(error) => {
                 tracing::warn!(service = name, url = &*instance.url, %error, "a provider is left out");
             }
         }
     }
-    tracing::debug!(service = name, endpoints = endpoints.len(), "compiled");
-    let service = Service::compile(name, endpoints, rules, options);
-    Compiled { instances, entry: Entry::Ready(Arc::new(service)) }
+    let over_http = endpoints
+        .extract_if(.., |endpoint| http::spoken_by(&endpoint.protocol).is_some())
+        .collect::<Vec<_>>();
+    endpoints.retain(|endpoint| matches!(endpoint.protocol.as_str(), "dubbo" | "tcp"));
+    tracing::debug!(
+        service = name,
+        endpoints = endpoints.len(),
+        over_http = over_http.len(),
+        "compiled"
+    );
+    let table =
+        |endpoints| Entry::Ready(Arc::new(Service::compile(name, endpoints, rules, options)));
+    Compiled { instances, entry: table(endpoints), http: table(over_http) }
 }
 
 fn static_endpoints(service: &StaticService, ids: &mut EndpointIds) -> Vec<Endpoint> {

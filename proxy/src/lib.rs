@@ -33,6 +33,7 @@ pub mod error;
 mod forward;
 mod framed;
 mod health;
+mod http;
 mod listener;
 mod methods;
 pub mod metrics;

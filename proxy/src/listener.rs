@@ -7,6 +7,7 @@ use std::sync::Arc;
 use governance::Service;
 use tokio::sync::Notify;
 
+use crate::config::Protocol;
 use crate::detect::Takes;
 use crate::metrics::{DetectionMetrics, Side, WorkerMetrics};
 
@@ -21,6 +22,8 @@ pub(crate) struct ListenerContext {
     pub(crate) destination: Destination,
     /// What it takes.
     pub(crate) takes: Takes,
+    /// Of HTTP/2, only gRPC.
+    pub(crate) grpc_only: bool,
     /// What its connections turned out to speak.
     pub(crate) detections: Arc<DetectionMetrics>,
     /// Open connections.
@@ -37,17 +40,20 @@ impl ListenerContext {
         index: u32,
         name: String,
         destination: Destination,
-        takes: Takes,
+        protocols: &[Protocol],
         app_stops: Arc<Notify>,
         metrics: &WorkerMetrics,
     ) -> Self {
         let detections = metrics.listener(&name);
+        let takes = Takes::new(protocols);
+        let grpc_only = !protocols.contains(&Protocol::Http2);
         let (connections, app_is_up) = (Cell::new(0), Cell::new(false));
         ListenerContext {
             index,
             name,
             destination,
             takes,
+            grpc_only,
             detections,
             connections,
             app_is_up,

@@ -41,6 +41,8 @@ pub(crate) struct Route {
     pub(crate) index: usize,
     /// When the caller gives up.
     pub(crate) deadline: Instant,
+    /// How long the call may take, where the call, a rule or the service says so.
+    pub(crate) timeout: Option<Duration>,
 }
 
 /// Which endpoint takes a call.
@@ -122,11 +124,13 @@ pub(crate) fn choose(worker: &Worker, ask: Ask<'_>) -> Result<Route, Refusal> {
         Destination::App(_) => APP_TIMEOUT,
         Destination::Mesh { .. } => worker.timeouts.call,
     };
+    let timeout = decision.timeout.map(|timeout| timeout.min(LONGEST_TIMEOUT));
     Ok(Route {
         method,
         hop: Hop { endpoint, tried: ask.tried },
         index: decision.endpoint,
-        deadline: ask.started + decision.timeout.unwrap_or(default).min(LONGEST_TIMEOUT),
+        deadline: ask.started + timeout.unwrap_or(default),
+        timeout,
     })
 }
 
@@ -143,7 +147,7 @@ fn generation(ask: &Ask<'_>, current: u64) -> u64 {
 fn method(worker: &Worker, ask: &Ask<'_>) -> Result<Rc<Method>, Refusal> {
     let (service, name) = target(ask)?;
     let name = &*name;
-    let known = worker.methods.borrow().get(ask.listener.index, service, name);
+    let known = worker.methods.borrow().get(ask.listener.index, ask.protocol, service, name);
     let current = generation(ask, worker.snapshot().0);
     if let Some(method) = &known
         && method.with_table(current, |_| ()).is_some()
@@ -152,14 +156,15 @@ fn method(worker: &Worker, ask: &Ask<'_>) -> Result<Rc<Method>, Refusal> {
     }
     let table = match &ask.listener.destination {
         Destination::App(table) => table.clone(),
-        Destination::Mesh { .. } => find(worker, service, ask.protocol)?,
+        Destination::Mesh { .. } => find(worker, service, ask)?,
     };
     if let Some(method) = known {
         method.set_table(current, table);
         return Ok(method);
     }
     let metrics = worker.metrics.method(ask.protocol, &ask.listener.name, service, name);
-    let method = Rc::new(Method::new(ask.listener, service, name, metrics, current, table));
+    let method =
+        Rc::new(Method::new(ask.listener, ask.protocol, service, name, metrics, current, table));
     worker.methods.borrow_mut().insert(method.clone());
     Ok(method)
 }
@@ -203,12 +208,12 @@ fn counted(
     service: &str,
     name: &str,
 ) -> Rc<Method> {
-    if let Some(method) = worker.methods.borrow().get(listener.index, service, name) {
+    if let Some(method) = worker.methods.borrow().get(listener.index, protocol, service, name) {
         return method;
     }
     let metrics = worker.metrics.method(protocol, &listener.name, service, name);
     let table = worker.no_service.clone();
-    let method = Rc::new(Method::new(listener, service, name, metrics, UNROUTED, table));
+    let method = Rc::new(Method::new(listener, protocol, service, name, metrics, UNROUTED, table));
     worker.methods.borrow_mut().insert(method.clone());
     method
 }
@@ -230,22 +235,29 @@ fn target<'a>(ask: &'a Ask<'_>) -> Result<(&'a str, Cow<'a, str>), Fault> {
         Destination::Mesh { default_service: None } => Err(Fault::new(
             Reason::Unreadable,
             format!("this call names no service that can be read: {error}"),
-            "use hessian2 or fastjson2, or give the listener a `default_service`",
+            match ask.head.http() {
+                None => "use hessian2 or fastjson2, or give the listener a `default_service`",
+                Some(_) => "name it, or give the listener a `default_service`",
+            },
         )),
     }
 }
 
-/// The current table of a service; asks the store for one it was not asked for
-/// before.
-fn find(worker: &Worker, service: &str, protocol: &str) -> Result<Arc<Service>, Refusal> {
+/// The current table of a service, with those of its endpoints that speak HTTP, or
+/// with the others; asks the store for one it was not asked for before.
+fn find(worker: &Worker, service: &str, ask: &Ask<'_>) -> Result<Arc<Service>, Refusal> {
     let snapshot = worker.snapshot();
     let snapshot = &snapshot.1;
-    match snapshot.services.get(service) {
+    let services = match ask.head.http() {
+        Some(_) => &snapshot.http,
+        None => &snapshot.services,
+    };
+    match services.get(service) {
         Some(Entry::Ready(table)) if !table.endpoints().is_empty() => {
-            if is_plain(table) == (protocol == Protocol::Tcp.name()) {
+            if is_plain(table) == (ask.protocol == Protocol::Tcp.name()) {
                 Ok(table.clone())
             } else {
-                Err(other_protocol(service, protocol).into())
+                Err(other_protocol(service, ask.protocol).into())
             }
         }
         Some(Entry::Ready(_)) => Err(unknown(service, snapshot.store_trouble.as_deref()).into()),

@@ -16,6 +16,8 @@ use tokio::sync::watch;
 #[derive(Debug, Default)]
 pub(crate) struct Snapshot {
     pub(crate) services: HashMap<String, Entry>,
+    /// The same services, with those of their endpoints that speak HTTP.
+    pub(crate) http: HashMap<String, Entry>,
     /// Who calls through this proxy.
     pub(crate) identity: Arc<Identity>,
     /// Whether there is a store to ask about services not listed here.

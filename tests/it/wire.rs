@@ -396,9 +396,17 @@ pub fn service(name: &str, endpoints: &[SocketAddr]) -> StaticService {
     }
 }
 
-/// Starts a proxy, and connects a caller to its only listener. Where a worker
-/// panics, the tests end at once: its runtime would swallow it.
+/// Starts a proxy, and connects a caller to its only listener.
 pub fn start(config: Config) -> (Proxy, Wire) {
+    let name = config.listeners[0].name.clone();
+    let proxy = run(config);
+    let caller = Wire::connect(proxy.address(&name).expect("the listener's address"));
+    (proxy, caller)
+}
+
+/// Starts a proxy. Where a worker panics, the tests end at once: its runtime would
+/// swallow it.
+pub fn run(config: Config) -> Proxy {
     static HOOK: std::sync::Once = std::sync::Once::new();
     HOOK.call_once(|| {
         let report = std::panic::take_hook();
@@ -411,8 +419,5 @@ pub fn start(config: Config) -> (Proxy, Wire) {
             }
         }));
     });
-    let name = config.listeners[0].name.clone();
-    let proxy = Proxy::start(config).expect("a good configuration");
-    let caller = Wire::connect(proxy.address(&name).expect("the listener's address"));
-    (proxy, caller)
+    Proxy::start(config).expect("a good configuration")
 }

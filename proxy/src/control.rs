@@ -272,7 +272,7 @@ fn static_endpoints(service: &StaticService, ids: &mut EndpointIds) -> Vec<Endpo
                 parameters.insert(key.to_owned(), value.clone());
             }
         }
-        let protocol = service.protocol.name();
+        let protocol = service.protocol.scheme();
         match Endpoint::from_parts(protocol, &service.name, &endpoint.address, parameters, ids) {
             Ok(endpoint) => endpoints.push(endpoint),
             Err(error) => {

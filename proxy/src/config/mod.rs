@@ -88,6 +88,8 @@ pub enum Protocol {
     Http2,
     /// gRPC over HTTP/2.
     Grpc,
+    /// Dubbo 3's dialect of gRPC (Java `tri://`).
+    Triple,
     /// Bytes passed on unread; one connection is one call.
     Tcp,
 }
@@ -100,7 +102,16 @@ impl Protocol {
             Protocol::Http1 => "http1",
             Protocol::Http2 => "http2",
             Protocol::Grpc => "grpc",
+            Protocol::Triple => "triple",
             Protocol::Tcp => "tcp",
+        }
+    }
+
+    /// Its name in the URLs of endpoints.
+    pub fn scheme(self) -> &'static str {
+        match self {
+            Protocol::Triple => "tri",
+            other => other.name(),
         }
     }
 }

@@ -52,7 +52,13 @@ fn everything_that_can_be_written_is_read() {
         protocols: match direction {
             Direction::Outbound => vec![Protocol::Dubbo],
             Direction::Inbound { .. } | Direction::Gateway => {
-                vec![Protocol::Dubbo, Protocol::Grpc, Protocol::Http1, Protocol::Http2]
+                vec![
+                    Protocol::Dubbo,
+                    Protocol::Grpc,
+                    Protocol::Triple,
+                    Protocol::Http1,
+                    Protocol::Http2,
+                ]
             }
         },
         direction,
@@ -128,7 +134,8 @@ fn one_listener_is_enough() {
     let text = "listeners: [{name: out, bind: '0.0.0.0:20880', direction: outbound}]";
     let config = parse(Path::new("proxy.yaml"), text).unwrap();
     assert_eq!(config.listeners.len(), 1);
-    let told_apart = [Protocol::Dubbo, Protocol::Grpc, Protocol::Http1, Protocol::Http2];
+    let told_apart =
+        [Protocol::Dubbo, Protocol::Grpc, Protocol::Triple, Protocol::Http1, Protocol::Http2];
     assert_eq!(config.listeners[0].protocols, told_apart);
     assert!(config.workers >= 1);
     assert_eq!((config.admin, config.state, config.access_log), (None, None, None));
@@ -197,7 +204,7 @@ fn every_mistake_is_found_at_once() {
             "1:1 unknown key \"wokers\"|did you mean workers?",
             "2:8 admin \"nowhere\" is not an address to listen on|write IP:PORT, e.g. 127.0.0.1:20880, or 0.0.0.0:20880 to listen on every interface",
             "4:11 \"a b\" cannot be a service's name|write it as callers do, e.g. com.example.EchoService",
-            "5:15 protocol bolt is not served by this build|this build serves: dubbo, grpc, http1, http2, tcp",
+            "5:15 protocol bolt is not served by this build|this build serves: dubbo, grpc, triple, http1, http2, tcp",
             "7:19 address \"x\" is not HOST:PORT|write e.g. 127.0.0.1:20880, provider.local:20880 or [::1]:20880",
             "7:22 unknown key \"wieght\"|did you mean weight?",
             "9:45 there is no direction \"sideways\"|outbound takes the local application's calls, inbound hands calls to it, gateway takes calls from anywhere",
@@ -287,7 +294,9 @@ fn mistakes_in_services() {
     check_line("services: [{name: a, protocol: dubbo}]", &["1:12 endpoints is missing|"]);
     check_line(
         "services: [{name: a, protocol: smoke, endpoints: []}]",
-        &["1:32 there is no protocol \"smoke\"|this build serves: dubbo, grpc, http1, http2, tcp"],
+        &[
+            "1:32 there is no protocol \"smoke\"|this build serves: dubbo, grpc, triple, http1, http2, tcp",
+        ],
     );
     let endpoints =
         |list: &str| format!("services: [{{name: a, protocol: dubbo, endpoints: [{list}]}}]");
@@ -350,10 +359,10 @@ fn mistakes_in_listeners() {
     let hint =
         "write it as Dubbo does, e.g. dubbo://0.0.0.0:0/com.example.EchoService?version=1.0.0";
     check(
-        "store: http://a:1\nlisteners:\n- name: a\n  bind: 0.0.0.0:1\n  direction: inbound\n  app: b:1\n  register:\n    advertise: c:1\n    urls:\n    - tri://a/b\n    - dubbo://a\n    - x\n",
+        "store: http://a:1\nlisteners:\n- name: a\n  bind: 0.0.0.0:1\n  direction: inbound\n  app: b:1\n  register:\n    advertise: c:1\n    urls:\n    - bolt://a/b\n    - dubbo://a\n    - x\n",
         &[
             &format!(
-                "10:7 \"tri://a/b\" is not a provider URL: it does not start with dubbo://|{hint}"
+                "10:7 \"bolt://a/b\" is not a provider URL: it starts with neither dubbo:// nor tri://|{hint}"
             ),
             &format!("11:7 \"dubbo://a\" is not a provider URL: it names no service|{hint}"),
             &format!("12:7 \"x\" is not a provider URL: url \"x\" has no protocol|{hint}"),
@@ -366,9 +375,9 @@ fn mistakes_in_listeners() {
         ],
     );
     check_listener(
-        "{name: a, bind: '0.0.0.0:1', direction: gateway, protocols: [dubbo, triple]}",
+        "{name: a, bind: '0.0.0.0:1', direction: gateway, protocols: [dubbo, bolt]}",
         &[
-            "2:71 protocol triple is not served by this build|this build serves: dubbo, grpc, http1, http2, tcp",
+            "2:71 protocol bolt is not served by this build|this build serves: dubbo, grpc, triple, http1, http2, tcp",
         ],
     );
     check_listener(

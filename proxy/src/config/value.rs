@@ -15,7 +15,7 @@ const PROTOCOLS: [(&str, Option<Protocol>); 7] = [
     ("dubbo", Some(Protocol::Dubbo)),
     ("bolt", None),
     ("grpc", Some(Protocol::Grpc)),
-    ("triple", None),
+    ("triple", Some(Protocol::Triple)),
     ("http1", Some(Protocol::Http1)),
     ("http2", Some(Protocol::Http2)),
     ("tcp", Some(Protocol::Tcp)),

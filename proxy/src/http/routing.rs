@@ -7,7 +7,8 @@
 use std::time::Instant;
 
 use codec::http::{Dialect, Head};
-use codec::{Fault, Outcome, RequestHead};
+use codec::{Fault, Outcome, Reason, RequestHead};
+use governance::Mock;
 use http::request;
 use tokio::sync::watch;
 use tokio::time::timeout_at;
@@ -42,6 +43,9 @@ impl Way<'_> {
             match chosen {
                 Ok(route) => return Ok(route),
                 Err(Refusal::Fault(fault)) => return Err(fault),
+                Err(Refusal::Mocked { mock, cause }) => {
+                    return Err(cause.unwrap_or_else(|| unanswerable(&mock)));
+                }
                 Err(Refusal::Unlisted) => {
                     // The first time, it may have been listed in between.
                     let Some(changes) = &mut changes else {
@@ -106,4 +110,13 @@ impl Drop for Waiting<'_> {
             self.way.count_refused(self.parts, Outcome::Cancelled);
         }
     }
+}
+
+/// The fault of a call that a rule wants answered in Dubbo's terms.
+fn unanswerable(mock: &Mock) -> Fault {
+    Fault::new(
+        Reason::Denied,
+        format!("a rule has `mock: {}` take a provider's place", mock.text),
+        "a mock answers calls over dubbo, and no others: leave the service out of the rule",
+    )
 }

@@ -69,7 +69,7 @@ pub(crate) struct Compiled {
     instances: Option<Arc<[registry::Instance]>>,
     pub(crate) entry: Entry,
     /// With those of its endpoints that speak HTTP.
-    http: Entry,
+    pub(crate) http: Entry,
 }
 
 impl Control {

@@ -45,6 +45,15 @@ pub(crate) enum Entry {
     Ready(Arc<Service>),
 }
 
+impl Entry {
+    /// This one, or where nobody is in it, the other in which somebody is.
+    pub(crate) fn or<'e>(&'e self, other: &'e Entry) -> &'e Entry {
+        let is_empty =
+            |entry: &Entry| matches!(entry, Entry::Ready(table) if table.endpoints().is_empty());
+        if is_empty(self) && !is_empty(other) { other } else { self }
+    }
+}
+
 /// The current snapshot, shared by all workers.
 #[derive(Debug)]
 pub(crate) struct Published {

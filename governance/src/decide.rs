@@ -1,16 +1,16 @@
 //! One call, one decision: which endpoint, how long, how often again.
 
-use std::collections::{BTreeMap, HashMap};
-use std::rc::Rc;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use codec::{Fault, Reason, RequestHead};
-use foldhash::fast::FixedState;
 
 use crate::balance::{Choice, Memory};
+use crate::cluster::{ClusterPolicy, Mock};
 use crate::directives::{Directives, Mirrors, TrafficPolicy};
 use crate::endpoint::{EndpointId, none_if_zero};
+use crate::known_terms::KnownTerms;
 use crate::route::{CallView, Emptied, Narrowing, Trace, Untraced, Verdict};
 use crate::rules::Compat;
 use crate::service::{Service, Variant, is_wanted};
@@ -71,33 +71,31 @@ pub struct Scratch {
     terms: KnownTerms,
 }
 
-/// What configurators made of endpoints, by service and caller. Made when a
-/// caller first calls, and forgotten all at once when there are many.
-type KnownTerms = HashMap<u64, Vec<CallerTerms>, FixedState>;
-
-#[derive(Debug)]
-struct CallerTerms {
-    address: Box<str>,
-    application: Box<str>,
-    labels: BTreeMap<String, String>,
-    terms: Rc<Terms>,
-}
-
-/// How many services' terms are remembered.
-const KNOWN_SERVICES: usize = 4096;
-/// How many callers' terms are remembered for each.
-const KNOWN_CALLERS: usize = 64;
-
 impl Scratch {
     /// Empty; it grows to the largest service it meets.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The endpoints that the last decision chose from, by index.
-    pub(crate) fn candidates(&self) -> impl Iterator<Item = usize> + '_ {
+    /// The endpoints that the last decision chose from, by index in
+    /// [`Service::endpoints`].
+    pub fn candidates(&self) -> impl Iterator<Item = usize> + '_ {
         self.sets.candidates.iter()
     }
+}
+
+/// What becomes of a call.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Resolution {
+    /// An endpoint takes it.
+    Send(Decision),
+    /// A rule answers in a provider's place.
+    Answer {
+        /// With this.
+        mock: Arc<Mock>,
+        /// Why no endpoint would have taken the call; `None` where none was asked.
+        cause: Option<Fault>,
+    },
 }
 
 /// Where a call goes and how.
@@ -113,6 +111,11 @@ pub struct Decision {
     pub retries: u32,
     /// The endpoint was tried already, because there is no other.
     pub repeats: bool,
+    /// Calls of this method in flight to the endpoint at most; 0 for any number.
+    pub actives: u32,
+    /// What becomes of it beyond one attempt; `None` where no configurator says
+    /// anything.
+    pub cluster: Option<Arc<ClusterPolicy>>,
     /// How long to wait before the call is sent: an injected delay, which the
     /// deadline includes. Only for the first attempt.
     pub delay: Option<Duration>,
@@ -141,7 +144,7 @@ pub fn decide(
     loads: &dyn Loads,
     dice: &mut dyn Dice,
     scratch: &mut Scratch,
-) -> Result<Decision, Fault> {
+) -> Result<Resolution, Fault> {
     decide_traced(service, request, loads, dice, scratch, &mut Untraced)
 }
 
@@ -153,8 +156,28 @@ pub(crate) fn decide_traced<T: Trace>(
     dice: &mut dyn Dice,
     scratch: &mut Scratch,
     trace: &mut T,
-) -> Result<Decision, Fault> {
+) -> Result<Resolution, Fault> {
     let call = view(service, request)?;
+    let mut mock = None;
+    let resolved = resolve(service, request, &call, loads, dice, scratch, trace, &mut mock);
+    match (resolved, mock) {
+        (Err(cause), Some(mock)) => Ok(Resolution::Answer { mock, cause: Some(cause) }),
+        (resolved, _) => resolved,
+    }
+}
+
+/// Decides; `mock` becomes what answers where that fails.
+#[allow(clippy::too_many_arguments, reason = "all of them are the decision's")]
+fn resolve<T: Trace>(
+    service: &Service,
+    request: &Request<'_>,
+    call: &CallView<'_>,
+    loads: &dyn Loads,
+    dice: &mut dyn Dice,
+    scratch: &mut Scratch,
+    trace: &mut T,
+    mock: &mut Option<Arc<Mock>>,
+) -> Result<Resolution, Fault> {
     let Scratch { sets, memory, terms: known } = scratch;
     let variant = match service.variant(call.group, call.version) {
         Some(variant) => {
@@ -168,34 +191,49 @@ pub(crate) fn decide_traced<T: Trace>(
     };
     let made;
     let terms = if service.is_configured(variant, call.caller.application) {
-        made = terms_of(service, variant, &call, known);
+        made = known.of(service, variant, &call.caller);
         &*made
     } else {
         &*service.terms
     };
+    let method = &*call.method;
+    if let Some(own) = terms.policies.of_caller(method).and_then(|policy| policy.mock.as_ref()) {
+        if own.force {
+            return Ok(Resolution::Answer { mock: own.clone(), cause: None });
+        }
+        *mock = Some(own.clone());
+    }
     if let Some(disabled) = &terms.disabled {
         sets.candidates.subtract(disabled);
     }
     if sets.candidates.is_empty() {
         return Err(no_provider(service, call.group, call.version));
     }
-    if let Some(emptied) = variant.chain.run(&call, sets, dice, trace) {
-        return Err(none_left(service, &call, &emptied));
+    if let Some(emptied) = variant.chain.run(call, sets, dice, trace) {
+        return Err(none_left(service, call, &emptied));
     }
-    let method = &*call.method;
     let of = |index: usize| terms.endpoints.get(index).map(|settings| settings.of(method));
-    let first = sets.candidates.nth(0).and_then(of).unwrap_or_default();
+    let first = sets.candidates.nth(0).unwrap_or_default();
+    let policy_of = |index: usize| terms.policies.of(service.compat, index, method);
     let choice = Choice {
         service,
         terms,
         method,
-        balance: first.balance.unwrap_or_default(),
+        head: call.head,
+        settings: of(first).unwrap_or_default(),
+        takes_first: policy_of(first).is_some_and(|policy| policy.cluster == Cluster::Available),
         tried: request.tried,
         now_ms: request.now_ms,
     };
     let (endpoint, repeats) =
         choice.pick(&sets.candidates, loads, dice, memory).ok_or_else(|| weightless(service))?;
-    Ok(decision(service.compat, terms, endpoint, method, request.head.timeout(), repeats))
+    if let Some(own) = policy_of(endpoint).and_then(|policy| policy.mock.as_ref())
+        && own.force
+    {
+        return Ok(Resolution::Answer { mock: own.clone(), cause: None });
+    }
+    let asked = request.head.timeout();
+    Ok(Resolution::Send(decision(service.compat, terms, endpoint, method, asked, repeats)))
 }
 
 /// A call as rules see it, and the part of the service that it asks for.
@@ -229,8 +267,8 @@ pub(crate) fn decision(
         }
     };
     let retries = match cluster.unwrap_or_default() {
-        Cluster::Failfast => 0,
         Cluster::Failover => retries.unwrap_or(DEFAULT_RETRIES),
+        _ => 0,
     };
     let said = settings.timeout.filter(|timeout| !timeout.is_zero());
     let timeout = if ordered { said } else { asked.or(said) };
@@ -239,6 +277,8 @@ pub(crate) fn decision(
         timeout,
         retries,
         repeats,
+        actives: settings.actives.unwrap_or(0),
+        cluster: terms.policies.of(compat, endpoint, method).cloned(),
         delay: None,
         mirrors: Mirrors::default(),
         directives: None,
@@ -246,48 +286,11 @@ pub(crate) fn decision(
     }
 }
 
-/// What configurators make of the endpoints for this caller.
-fn terms_of(
-    service: &Service,
-    variant: &Variant,
-    call: &CallView<'_>,
-    known: &mut KnownTerms,
-) -> Rc<Terms> {
-    let Caller { address, application, labels } = call.caller;
-    let key = variant_number(service, variant);
-    if known.len() > KNOWN_SERVICES {
-        known.clear();
-    }
-    let callers = known.entry(key).or_default();
-    if let Some(found) = callers.iter().find(|one| {
-        *one.address == *address && *one.application == *application && one.labels == *labels
-    }) {
-        return found.terms.clone();
-    }
-    if callers.len() >= KNOWN_CALLERS {
-        callers.clear();
-    }
-    let terms = Rc::new(service.terms_for(variant, &call.caller));
-    callers.push(CallerTerms {
-        address: address.into(),
-        application: application.into(),
-        labels: labels.clone(),
-        terms: terms.clone(),
-    });
-    terms
-}
-
-/// Tells a service's variants apart.
-fn variant_number(service: &Service, variant: &Variant) -> u64 {
-    let position = service.variants.iter().position(|one| std::ptr::eq(one, variant));
-    let position = position.and_then(|position| u64::try_from(position).ok());
-    service.number.wrapping_mul(1 << 16).wrapping_add(position.map_or(0, |position| position + 1))
-}
-
 /// What the call asks for.
 fn view<'a>(service: &'a Service, request: &Request<'a>) -> Result<CallView<'a>, Fault> {
     let head = request.head;
     let (method, version, group) = match head.target() {
+        Ok(target) if service.takes_every_variant => (target.method, "", ""),
         Ok(target) => {
             let group = if service.grouped {
                 head.group().map_err(|error| unreadable(service, "group", &error))?

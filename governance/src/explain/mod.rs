@@ -8,6 +8,7 @@
 mod call;
 mod case;
 mod question;
+mod terms;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,7 +17,9 @@ use std::time::Duration;
 use codec::Fault;
 use serde::Serialize;
 
-use crate::decide::{Caller, Dice, Loads, Request, Scratch, decide_traced, decision, view_of};
+use crate::decide::{
+    Caller, Dice, Loads, Request, Resolution, Scratch, decide_traced, decision, view_of,
+};
 use crate::document::{Finding, Report, parse_one};
 use crate::endpoint::EndpointId;
 use crate::route::Trace;
@@ -26,6 +29,7 @@ use crate::service::{Options, Service};
 pub use call::WrittenCall;
 pub use case::Case;
 pub use question::Question;
+pub use terms::MoreTerms;
 
 /// A call's deadline where nobody says one, in milliseconds
 /// (`CommonConstants.DEFAULT_TIMEOUT`).
@@ -42,6 +46,9 @@ pub struct Explanation {
     pub fault: Option<&'static str>,
     /// What the caller would be told.
     pub detail: Option<String>,
+    /// The mock that answers, as its rule says it; absent where none does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mocked: Option<String>,
     /// The call's deadline.
     pub timeout_ms: u64,
     /// Attempts after the first.
@@ -70,10 +77,19 @@ impl Explanation {
     /// Of a call that no rule gets to see.
     pub fn of_fault(fault: &Fault) -> Explanation {
         Explanation {
-            endpoints: Vec::new(),
-            picked: None,
             fault: Some(fault.reason.label()),
             detail: Some(fault.to_string()),
+            ..Explanation::empty()
+        }
+    }
+
+    fn empty() -> Explanation {
+        Explanation {
+            endpoints: Vec::new(),
+            picked: None,
+            fault: None,
+            detail: None,
+            mocked: None,
             timeout_ms: DEFAULT_TIMEOUT_MS,
             retries: crate::decide::DEFAULT_RETRIES,
             steps: Vec::new(),
@@ -104,11 +120,22 @@ impl fmt::Display for Explanation {
         for (address, terms) in self.effective.iter().flatten() {
             writeln!(
                 f,
-                "       terms {address}: timeout {} ms, {} retries, {}, {}, weight {}",
-                terms.timeout_ms, terms.retries, terms.loadbalance, terms.cluster, terms.weight
+                "       terms {address}: timeout {} ms, {} retries, {}, {}, weight {}{}",
+                terms.timeout_ms,
+                terms.retries,
+                terms.loadbalance,
+                terms.cluster,
+                terms.weight,
+                terms.more
             )?;
         }
         writeln!(f)?;
+        if let Some(mocked) = &self.mocked {
+            if let Some(detail) = &self.detail {
+                writeln!(f, "fault    {detail}")?;
+            }
+            return writeln!(f, "mocked   {mocked}");
+        }
         match (&self.picked, &self.detail) {
             (Some(picked), _) => {
                 writeln!(f, "left     {}", self.endpoints.join(", "))?;
@@ -139,6 +166,9 @@ pub struct Effective {
     pub cluster: &'static str,
     /// Its weight once it is warm.
     pub weight: u32,
+    /// What is seldom said.
+    #[serde(flatten)]
+    pub more: MoreTerms,
 }
 
 /// What one rule, or one condition of it, did.
@@ -272,18 +302,16 @@ pub fn explain_request(
     let is_configured = view_of(service, request)
         .is_ok_and(|(call, variant)| service.is_configured(variant, call.caller.application));
     let mut explanation = match decided {
-        Ok(decision) => Explanation {
-            endpoints: Vec::new(),
+        Ok(Resolution::Send(decision)) => Explanation {
             picked: Some(address(decision.endpoint)),
-            fault: None,
-            detail: None,
             timeout_ms: millis(decision.timeout, default_timeout_ms),
             retries: decision.retries,
-            steps: Vec::new(),
-            effective: None,
             repeats: decision.repeats,
-            assumed: None,
-            findings: Vec::new(),
+            ..Explanation::empty()
+        },
+        Ok(Resolution::Answer { mock, cause }) => Explanation {
+            mocked: Some(mock.text.to_string()),
+            ..cause.map_or_else(Explanation::empty, |fault| Explanation::of_fault(&fault))
         },
         Err(fault) => Explanation::of_fault(&fault),
     };
@@ -312,12 +340,14 @@ fn effective(
             Compat::Java => (terms.caller.of(method).retries, terms.caller.cluster),
             Compat::Documented => (settings.of(method).retries, settings.cluster),
         };
+        let own_terms = settings.of(method);
         let own = Effective {
             timeout_ms: millis(decision.timeout, default_timeout_ms),
             retries: retries.unwrap_or(crate::decide::DEFAULT_RETRIES),
-            loadbalance: settings.of(method).balance.unwrap_or_default().name(),
+            loadbalance: own_terms.balance.unwrap_or_default().name(),
             cluster: cluster.unwrap_or_default().name(),
             weight: settings.weight(method),
+            more: MoreTerms::of(&own_terms, decision.cluster.as_deref()),
         };
         Some((endpoint.address.clone(), own))
     });

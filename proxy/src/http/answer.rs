@@ -5,7 +5,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::Bytes;
-use codec::http::{Dialect, answer, outcome};
+use codec::http::answer;
+use codec::http::outcome::Verdict;
 use codec::{Fault, Outcome, Reason};
 use http_body::{Frame, SizeHint};
 use tokio::task::AbortHandle;
@@ -21,8 +22,8 @@ pub(super) struct Answer {
     body: Body,
     /// The call that it answers, until it has ended.
     call: Option<Call>,
-    /// What the head said of the outcome.
-    outcome: Option<Outcome>,
+    /// What the head said of how it went.
+    verdict: Verdict,
     deadline: Option<Pin<Box<Sleep>>>,
     /// The connection that it comes by.
     held: Option<Held>,
@@ -36,17 +37,17 @@ impl Answer {
         Answer {
             body: Body::Whole(body),
             call: None,
-            outcome: None,
+            verdict: Verdict::Final(Outcome::Success),
             deadline: None,
             held: None,
             upload: None,
         }
     }
 
-    /// An endpoint's, whose head came. `outcome` is what the head says of it.
+    /// An endpoint's, whose head came. `verdict` is what the head says of it.
     pub(super) fn of(
         mut call: Call,
-        outcome: Option<Outcome>,
+        verdict: Verdict,
         deadline: Option<Instant>,
         received: super::upstream::Received,
     ) -> Self {
@@ -55,7 +56,7 @@ impl Answer {
         let deadline = deadline.filter(|_| !body.is_end());
         let deadline = deadline.map(|at| Box::pin(tokio::time::sleep_until(at.into())));
         let mut answer =
-            Answer { body, call: Some(call), outcome, deadline, held: Some(held), upload };
+            Answer { body, call: Some(call), verdict, deadline, held: Some(held), upload };
         if answer.body.is_end() {
             answer.end(None);
         }
@@ -66,8 +67,8 @@ impl Answer {
     fn end(&mut self, trailers: Option<&http::HeaderMap>) {
         self.deadline = None;
         if let Some(mut call) = self.call.take() {
-            let is_grpc = call.dialect == Dialect::Grpc;
-            call.end(self.outcome.unwrap_or_else(|| outcome::of_end(trailers)));
+            let is_grpc = call.dialect.is_grpc();
+            call.end(self.verdict.at_end(trailers));
             // A call of gRPC is over with its status; whatever its caller still
             // sends, nobody reads. Plain HTTP may answer early and read on.
             if let Some(upload) = self.upload.take()
@@ -100,9 +101,9 @@ impl Answer {
             }
         };
         call.end(Outcome::Fault(fault.reason));
-        match call.dialect {
-            Dialect::Grpc => Ok(Piece::Trailers(answer::trailers(&fault))),
-            Dialect::Plain => Err(error),
+        match answer::trailers(call.dialect, &fault) {
+            Some(trailers) => Ok(Piece::Trailers(trailers)),
+            None => Err(error),
         }
     }
 }

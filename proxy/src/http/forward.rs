@@ -9,6 +9,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use codec::http::{Dialect, Head, Version, answer as own, hop, outcome};
 use codec::{Fault, Outcome, Reason, RequestHead};
+use governance::Mock;
 use h2::Reason as ResetReason;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Method, Response, request, response};
@@ -224,7 +225,7 @@ impl Way<'_> {
             return Some(too_large(limit));
         }
         match (self.dialect, self.caller.version) {
-            (Dialect::Grpc, Version::Http1) => Some(Fault::new(
+            (dialect, Version::Http1) if dialect.is_grpc() => Some(Fault::new(
                 Reason::Unreadable,
                 "gRPC needs HTTP/2, this came over HTTP/1.1",
                 "let the client speak HTTP/2 without TLS (prior knowledge)",
@@ -246,6 +247,9 @@ impl Way<'_> {
             match self.choose(parts, tried.clone()) {
                 Ok(route) => return Ok(route),
                 Err(Refusal::Fault(fault)) => return Err(fault),
+                Err(Refusal::Mocked { mock, cause }) => {
+                    return Err(cause.unwrap_or_else(|| unanswerable(&mock)));
+                }
                 Err(Refusal::Unlisted) => {
                     // The first time, it may have been listed in between.
                     let Some(changes) = &mut changes else {
@@ -295,10 +299,10 @@ impl Way<'_> {
     /// How the endpoint is spoken to: as it says, and the application as it was
     /// spoken to itself. gRPC has HTTP/2 only.
     fn version_to(&self, route: &Route) -> Version {
-        match (self.dialect, &self.caller.listener.destination) {
-            (Dialect::Grpc, _) => Version::Http2,
-            (Dialect::Plain, Destination::App(_)) => self.caller.version,
-            (Dialect::Plain, Destination::Mesh { .. }) => route
+        match &self.caller.listener.destination {
+            _ if self.dialect.is_grpc() => Version::Http2,
+            Destination::App(_) => self.caller.version,
+            Destination::Mesh { .. } => route
                 .method
                 .with_endpoint(route.index, |endpoint| spoken_by(&endpoint.protocol))
                 .flatten()
@@ -324,7 +328,7 @@ impl Way<'_> {
     ) -> Forwarded {
         let mut parts = std::mem::replace(&mut received.parts, Response::new(()).into_parts().0);
         let switched = received.upgrade.take();
-        let outcome = outcome::of_head(self.dialect, parts.status, &parts.headers);
+        let verdict = outcome::of_head(self.dialect, parts.status, &parts.headers);
         hop::response(&mut parts, version, self.caller.version);
         if let (Some(endpoint), Some((to, caller))) = (switched, upgrade) {
             hop::set_upgrade(&mut parts.headers, to);
@@ -335,7 +339,7 @@ impl Way<'_> {
             return Forwarded::Answer(Box::new(parts), Box::new(Answer::own(Bytes::new())));
         }
         let deadline = route.timeout.map(|timeout| self.started + timeout);
-        let answer = Answer::of(call, outcome, deadline, received);
+        let answer = Answer::of(call, verdict, deadline, received);
         Forwarded::Answer(Box::new(parts), Box::new(answer))
     }
 
@@ -394,6 +398,15 @@ impl Drop for Waiting<'_> {
             self.way.count_refused(self.parts, Outcome::Cancelled);
         }
     }
+}
+
+/// The fault of a call that a rule wants answered in Dubbo's terms.
+fn unanswerable(mock: &Mock) -> Fault {
+    Fault::new(
+        Reason::Denied,
+        format!("a rule has `mock: {}` take a provider's place", mock.text),
+        "a mock answers calls of Dubbo, this one came over HTTP: leave the service out of the rule",
+    )
 }
 
 /// The fault of a call whose connection broke.

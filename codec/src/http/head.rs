@@ -53,12 +53,10 @@ impl<'a> Head<'a> {
             };
             return head(service, method, dialect == Dialect::Triple);
         }
-        let host = authority(parts).map(|authority| {
-            if is_service(authority) {
-                return Cow::Borrowed(authority);
-            }
-            let authority = lower(authority);
-            if is_service(&authority) { authority } else { without_port(authority) }
+        let host = authority(parts).map(|authority| match lower(authority) {
+            _ if is_service(authority) => Cow::Borrowed(authority),
+            authority if is_service(&authority) => authority,
+            authority => without_port(authority),
         });
         if let Some((service, method)) = triple::json::called(parts.uri.path())
             && (triple::is_triple(&parts.headers)

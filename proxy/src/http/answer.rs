@@ -22,7 +22,7 @@ pub(super) struct Answer {
     body: Body,
     /// The call that it answers, until it has ended.
     call: Option<Call>,
-    /// What the head said of the outcome.
+    /// What the head said of how it went.
     verdict: Verdict,
     deadline: Option<Pin<Box<Sleep>>>,
     /// The connection that it comes by.
@@ -101,7 +101,10 @@ impl Answer {
             }
         };
         call.end(Outcome::Fault(fault.reason));
-        answer::trailers(call.dialect, &fault).map(Piece::Trailers).ok_or(error)
+        match answer::trailers(call.dialect, &fault) {
+            Some(trailers) => Ok(Piece::Trailers(trailers)),
+            None => Err(error),
+        }
     }
 }
 

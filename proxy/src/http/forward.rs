@@ -224,7 +224,7 @@ impl Way<'_> {
             return Some(too_large(limit));
         }
         match (self.dialect, self.caller.version) {
-            (Dialect::Grpc | Dialect::Triple, Version::Http1) => Some(Fault::new(
+            (dialect, Version::Http1) if dialect.is_grpc() => Some(Fault::new(
                 Reason::Unreadable,
                 "gRPC needs HTTP/2, this came over HTTP/1.1",
                 "let the client speak HTTP/2 without TLS (prior knowledge)",
@@ -241,10 +241,10 @@ impl Way<'_> {
     /// How the endpoint is spoken to: as it says, and the application as it was
     /// spoken to itself. gRPC has HTTP/2 only.
     fn version_to(&self, route: &Route) -> Version {
-        match (self.dialect, &self.caller.listener.destination) {
-            (Dialect::Grpc | Dialect::Triple, _) => Version::Http2,
-            (Dialect::Plain, Destination::App(_)) => self.caller.version,
-            (Dialect::Plain, Destination::Mesh { .. }) => route
+        match &self.caller.listener.destination {
+            _ if self.dialect.is_grpc() => Version::Http2,
+            Destination::App(_) => self.caller.version,
+            Destination::Mesh { .. } => route
                 .method
                 .with_endpoint(route.index, |endpoint| spoken_by(&endpoint.protocol))
                 .flatten()

@@ -41,7 +41,6 @@ pub(super) async fn serve(http: &Rc<Http>, caller: Rc<Caller>, socket: TcpStream
         .max_header_size(limits.head as usize)
         .max_buf_size(http.h1_buffer())
         .auto_date_header(false)
-        .pipeline_flush(true)
         .serve_connection(TokioIo::new(socket), service)
         .with_upgrades();
     let mut connection = pin!(connection);

@@ -117,6 +117,6 @@ fn unanswerable(mock: &Mock) -> Fault {
     Fault::new(
         Reason::Denied,
         format!("a rule has `mock: {}` take a provider's place", mock.text),
-        "a mock answers calls over dubbo, and no others: leave the service out of the rule",
+        "a mock answers calls of Dubbo, this one came over HTTP: leave the service out of the rule",
     )
 }

@@ -74,9 +74,10 @@ impl AsyncRead for Socket {
             metrics.decode_error(*side);
             watch.refused = true;
             // A zero is refused by hyper wherever a head or chunk size is read, so
-            // that its caller gets 400 and the connection ends here.
+            // that its caller gets 400; what comes behind it is never read.
             if let Some(byte) = read.get_mut(refused.at) {
                 *byte = 0;
+                buf.set_filled(before + refused.at + 1);
             }
         }
         Poll::Ready(Ok(()))

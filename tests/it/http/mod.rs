@@ -5,9 +5,12 @@
 
 mod peers;
 
+mod attacks;
+mod bridges;
 mod drains;
 mod failures;
 mod floods;
 mod grpc;
+mod http1;
 mod routing;
 mod streams;

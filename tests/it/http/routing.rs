@@ -153,7 +153,7 @@ async fn a_server_that_takes_no_connection_is_passed_over() {
     for _ in 0..20 {
         assert_eq!(call(&mut caller, say(), b"x").await.unwrap().body, b"x");
     }
-    assert!(value(&proxy, CONNECT_FAILURES) <= 1);
+    assert!(value(&proxy, CONNECT_FAILURES) < 10, "it is left alone for a while");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

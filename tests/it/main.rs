@@ -37,6 +37,7 @@ mod deadlines;
 mod detection;
 mod drain;
 mod faults;
+mod http;
 mod liveness;
 mod parked;
 mod peers;

@@ -1,21 +1,26 @@
 //! One call, one decision: which endpoint, how long, how often again.
 
+mod fault;
+
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use codec::{Fault, Reason, RequestHead};
+use codec::{Fault, RequestHead};
 use foldhash::fast::FixedState;
 
 use crate::balance::{Choice, Memory};
 use crate::directives::{Directives, Mirrors, TrafficPolicy};
 use crate::endpoint::{EndpointId, none_if_zero};
-use crate::route::{CallView, Emptied, Narrowing, Trace, Untraced, Verdict};
+use crate::route::{CallView, Narrowing, Routed, Taken, Trace, Untraced, hashed};
 use crate::rules::Compat;
 use crate::service::{Service, Variant, is_wanted};
 use crate::set::EndpointSet;
-use crate::settings::{Cluster, Terms};
+use crate::settings::{Balance, Cluster, Terms};
+
+pub(crate) use fault::none_left;
+use fault::{emptied, no_provider, unreadable, weightless};
 
 /// Dubbo's number of retries after the first attempt
 /// (`CommonConstants.DEFAULT_RETRIES`).
@@ -131,10 +136,12 @@ pub struct Decision {
 ///
 /// # Errors
 /// A [`Fault`] that names what was asked and what there is:
-/// [`Reason::NoEndpoint`], [`Reason::Denied`] where a rule is there to deny such
-/// calls, [`Reason::Injected`] where a route says that this one fails,
-/// [`Reason::Answered`] where a route answers an HTTP request itself, or
-/// [`Reason::Unreadable`] where the call's version is needed and cannot be read.
+/// [`NoEndpoint`](codec::Reason::NoEndpoint), [`Denied`](codec::Reason::Denied)
+/// where a rule is there to deny such calls,
+/// [`Injected`](codec::Reason::Injected) where a route says that this one fails,
+/// [`Answered`](codec::Reason::Answered) where a route answers such calls itself, or
+/// [`Unreadable`](codec::Reason::Unreadable) where the call's version is needed and
+/// cannot be read.
 pub fn decide(
     service: &Service,
     request: &Request<'_>,
@@ -156,16 +163,7 @@ pub(crate) fn decide_traced<T: Trace>(
 ) -> Result<Decision, Fault> {
     let call = view(service, request)?;
     let Scratch { sets, memory, terms: known } = scratch;
-    let variant = match service.variant(call.group, call.version) {
-        Some(variant) => {
-            sets.candidates.copy_from(&variant.members);
-            variant
-        }
-        None => {
-            find_members(service, call.group, call.version, &mut sets.candidates);
-            &service.any
-        }
-    };
+    let variant = start(service, &call, &mut sets.candidates);
     let made;
     let terms = if service.is_configured(variant, call.caller.application) {
         made = terms_of(service, variant, &call, known);
@@ -179,23 +177,91 @@ pub(crate) fn decide_traced<T: Trace>(
     if sets.candidates.is_empty() {
         return Err(no_provider(service, call.group, call.version));
     }
-    if let Some(emptied) = variant.chain.run(&call, sets, dice, trace) {
-        return Err(none_left(service, &call, &emptied));
+    let taken = match &service.routes {
+        Some(routes) => {
+            let routed = Routed { call: &call, service, tried: request.tried };
+            routes.run(&routed, sets, dice, trace)?
+        }
+        None => Taken::default(),
+    };
+    if let Some(step) = variant.chain.run(&call, sets, dice, trace) {
+        return Err(emptied(service, &call, &step));
     }
     let method = &*call.method;
-    let of = |index: usize| terms.endpoints.get(index).map(|settings| settings.of(method));
-    let first = sets.candidates.nth(0).and_then(of).unwrap_or_default();
-    let choice = Choice {
-        service,
-        terms,
-        method,
-        balance: first.balance.unwrap_or_default(),
-        tried: request.tried,
-        now_ms: request.now_ms,
-    };
+    let choice = choice(service, terms, &call, request, &taken, sets);
     let (endpoint, repeats) =
         choice.pick(&sets.candidates, loads, dice, memory).ok_or_else(|| weightless(service))?;
-    Ok(decision(service.compat, terms, endpoint, method, request.head.timeout(), repeats))
+    let mut made =
+        decision(service.compat, terms, endpoint, method, request.head.timeout(), repeats);
+    order(&mut made, service, &taken);
+    if request.tried.is_empty() {
+        let random = Choice { balance: Balance::Random, hashed: None, ..choice };
+        for (target, share) in taken.mirrors() {
+            if !share.happens(dice) {
+                continue;
+            }
+            start(service, &call, &mut sets.next);
+            if let Some(disabled) = &terms.disabled {
+                sets.next.subtract(disabled);
+            }
+            sets.next.intersect(&target.set);
+            if let Some((copy, _)) = random.pick(&sets.next, loads, dice, memory) {
+                made.mirrors.push(copy);
+            }
+        }
+    }
+    Ok(made)
+}
+
+/// How one of the candidates is chosen: as the destination rule says, or else as
+/// the first one's own terms say.
+fn choice<'a>(
+    service: &'a Service,
+    terms: &'a Terms,
+    call: &'a CallView<'_>,
+    request: &Request<'a>,
+    taken: &Taken<'a>,
+    sets: &Narrowing,
+) -> Choice<'a> {
+    let first = sets.candidates.nth(0).unwrap_or_default();
+    let own = terms.endpoints.get(first).map(|settings| settings.of(&call.method).balance);
+    let port = service.endpoints().get(first).map(|endpoint| endpoint.port);
+    let policy = taken.policy(port);
+    let said = policy.map(|policy| &*policy.policy);
+    let hash = said.and_then(|said| said.hash.as_ref());
+    let hashed = policy.zip(taken.target).zip(hash).and_then(|((policy, target), hash)| {
+        let number = hashed(call, &hash.source)?;
+        Some((number, target.places(policy, hash, service.endpoints())))
+    });
+    let balance = match hash {
+        Some(_) => Balance::Random,
+        None => said.and_then(|said| said.balance).or(own.flatten()).unwrap_or_default(),
+    };
+    let retry = taken.directives.and_then(|directives| directives.retry.as_ref());
+    Choice {
+        service,
+        terms,
+        method: &call.method,
+        balance,
+        warmup: said.and_then(|said| said.warmup.as_ref()),
+        hashed,
+        tried: if retry.is_none_or(|retry| retry.avoid_tried) { request.tried } else { &[] },
+        now_ms: request.now_ms,
+    }
+}
+
+/// What the route and the destination rule order.
+fn order(made: &mut Decision, service: &Service, taken: &Taken<'_>) {
+    let port = service.endpoints().get(made.endpoint).map(|endpoint| endpoint.port);
+    made.policy = taken.policy(port).map(|policy| policy.policy.clone());
+    made.delay = taken.delay;
+    if let Some(directives) = taken.directives {
+        made.timeout = directives.timeout.or(made.timeout);
+        if let Some(retry) = &directives.retry {
+            made.retries = retry.attempts;
+        }
+        made.directives = Some(directives.clone());
+    }
 }
 
 /// A call as rules see it, and the part of the service that it asks for.
@@ -312,6 +378,20 @@ fn view<'a>(service: &'a Service, request: &Request<'a>) -> Result<CallView<'a>,
     })
 }
 
+/// Fills `found` with the endpoints that a call starts with.
+fn start<'a>(service: &'a Service, call: &CallView<'_>, found: &mut EndpointSet) -> &'a Variant {
+    match service.variant(call.group, call.version) {
+        Some(variant) => {
+            found.copy_from(&variant.members);
+            variant
+        }
+        None => {
+            find_members(service, call.group, call.version, found);
+            &service.any
+        }
+    }
+}
+
 /// Fills `found` with the endpoints of the groups and versions asked for.
 fn find_members(service: &Service, group: &str, version: &str, found: &mut EndpointSet) {
     found.reset(service.endpoints().len());
@@ -320,88 +400,4 @@ fn find_members(service: &Service, group: &str, version: &str, found: &mut Endpo
             found.unite(&variant.members);
         }
     }
-}
-
-fn no_provider(service: &Service, group: &str, version: &str) -> Fault {
-    let filled = || service.variants.iter().filter(|variant| !variant.members.is_empty());
-    let mut known: Vec<String> = filled()
-        .take(8)
-        .map(|variant| {
-            let count = variant.members.count();
-            format!("{} ({count})", describe(&variant.group, &variant.version))
-        })
-        .collect();
-    let more = filled().count() - known.len();
-    if more > 0 {
-        known.push(format!("and {more} more"));
-    }
-    if known.is_empty() {
-        known.push("none: all are disabled".to_owned());
-    }
-    if service.endpoints().is_empty() {
-        return Fault::new(
-            Reason::NoEndpoint,
-            format!("{} has no endpoints now", service.name()),
-            "start a provider, or see whether it is registered",
-        );
-    }
-    Fault::new(
-        Reason::NoEndpoint,
-        format!(
-            "no endpoint provides {} in {}; it is provided in {}",
-            service.name(),
-            describe(group, version),
-            known.join(", ")
-        ),
-        "ask for a group and version that is provided, or start a provider for this one",
-    )
-}
-
-fn describe(group: &str, version: &str) -> String {
-    let group = if group.is_empty() { "no group".to_owned() } else { format!("group {group}") };
-    let version =
-        if version.is_empty() { "no version".to_owned() } else { format!("version {version}") };
-    format!("{group}, {version}")
-}
-
-fn unreadable(service: &Service, what: &str, error: &codec::DecodeError) -> Fault {
-    Fault::new(
-        Reason::Unreadable,
-        format!("the {what} of a call for {} cannot be read: {error}", service.name()),
-        "provide the service in one version and group only, or call it in a serialization that \
-         can be read",
-    )
-}
-
-/// Rules left nobody: says which one was the last to take endpoints away.
-fn none_left(service: &Service, call: &CallView<'_>, emptied: &Emptied<'_>) -> Fault {
-    let caller = match call.caller.application {
-        "" => "an unnamed application",
-        name => name,
-    };
-    let reason = match emptied.verdict {
-        Verdict::Denied(_) => Reason::Denied,
-        _ => Reason::NoEndpoint,
-    };
-    Fault::new(
-        reason,
-        format!(
-            "rule {} line {} leaves no endpoint of {} for {} called from {caller} at {}: it {}",
-            emptied.step.rule,
-            emptied.step.line,
-            service.name(),
-            call.method,
-            call.caller.address,
-            emptied.verdict.note(call)
-        ),
-        "change the rule, or start an endpoint that it allows",
-    )
-}
-
-fn weightless(service: &Service) -> Fault {
-    Fault::new(
-        Reason::NoEndpoint,
-        format!("every endpoint left for {} has weight 0", service.name()),
-        "give one of them a weight of at least 1",
-    )
 }

@@ -24,6 +24,14 @@ pub(crate) fn error(message: &str, hint: &str) {
     to_stderr(&paint(Severity::Error, message, hint));
 }
 
+/// Prints findings, and behind them that they are why something is not done.
+pub(crate) fn refusal(found: &[Finding], message: &str) -> io::Result<()> {
+    findings(found, Format::Text)?;
+    to_stderr("\n");
+    error(message, "");
+    Ok(())
+}
+
 /// Prints every finding: for people on standard error, or as a JSON array of
 /// `{file, line, column, code, severity, message, hint}` on standard output.
 ///

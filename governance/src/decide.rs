@@ -2,22 +2,22 @@
 
 mod fault;
 
-use std::collections::{BTreeMap, HashMap};
-use std::rc::Rc;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use codec::{Fault, RequestHead};
-use foldhash::fast::FixedState;
+use codec::{Fault, Reason, RequestHead};
 
 use crate::balance::{Choice, Memory};
+use crate::cluster::{ClusterPolicy, Mock};
 use crate::directives::{Directives, Mirrors, TrafficPolicy};
 use crate::endpoint::{EndpointId, none_if_zero};
+use crate::known_terms::KnownTerms;
 use crate::route::{CallView, Narrowing, Routed, Taken, Trace, Untraced, hashed};
 use crate::rules::Compat;
 use crate::service::{Service, Variant, is_wanted};
 use crate::set::EndpointSet;
-use crate::settings::{Balance, Cluster, Terms};
+use crate::settings::{Balance, Cluster, MethodSettings, Terms};
 
 pub(crate) use fault::none_left;
 use fault::{emptied, no_provider, unreadable, weightless};
@@ -76,33 +76,31 @@ pub struct Scratch {
     terms: KnownTerms,
 }
 
-/// What configurators made of endpoints, by service and caller. Made when a
-/// caller first calls, and forgotten all at once when there are many.
-type KnownTerms = HashMap<u64, Vec<CallerTerms>, FixedState>;
-
-#[derive(Debug)]
-struct CallerTerms {
-    address: Box<str>,
-    application: Box<str>,
-    labels: BTreeMap<String, String>,
-    terms: Rc<Terms>,
-}
-
-/// How many services' terms are remembered.
-const KNOWN_SERVICES: usize = 4096;
-/// How many callers' terms are remembered for each.
-const KNOWN_CALLERS: usize = 64;
-
 impl Scratch {
     /// Empty; it grows to the largest service it meets.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The endpoints that the last decision chose from, by index.
-    pub(crate) fn candidates(&self) -> impl Iterator<Item = usize> + '_ {
+    /// The endpoints that the last decision chose from, by index in
+    /// [`Service::endpoints`].
+    pub fn candidates(&self) -> impl Iterator<Item = usize> + '_ {
         self.sets.candidates.iter()
     }
+}
+
+/// What becomes of a call.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Resolution {
+    /// An endpoint takes it.
+    Send(Decision),
+    /// A rule answers in a provider's place.
+    Answer {
+        /// With this.
+        mock: Arc<Mock>,
+        /// Why no endpoint would have taken the call; `None` where none was asked.
+        cause: Option<Fault>,
+    },
 }
 
 /// Where a call goes and how.
@@ -118,6 +116,11 @@ pub struct Decision {
     pub retries: u32,
     /// The endpoint was tried already, because there is no other.
     pub repeats: bool,
+    /// Calls of this method in flight to the endpoint at most; 0 for any number.
+    pub actives: u32,
+    /// What becomes of it beyond one attempt; `None` where no configurator says
+    /// anything.
+    pub cluster: Option<Arc<ClusterPolicy>>,
     /// How long to wait before the call is sent: an injected delay, which the
     /// deadline includes. Only for the first attempt.
     pub delay: Option<Duration>,
@@ -148,7 +151,7 @@ pub fn decide(
     loads: &dyn Loads,
     dice: &mut dyn Dice,
     scratch: &mut Scratch,
-) -> Result<Decision, Fault> {
+) -> Result<Resolution, Fault> {
     decide_traced(service, request, loads, dice, scratch, &mut Untraced)
 }
 
@@ -160,17 +163,47 @@ pub(crate) fn decide_traced<T: Trace>(
     dice: &mut dyn Dice,
     scratch: &mut Scratch,
     trace: &mut T,
-) -> Result<Decision, Fault> {
+) -> Result<Resolution, Fault> {
     let call = view(service, request)?;
+    let mut mock = None;
+    let resolved = resolve(service, request, &call, loads, dice, scratch, trace, &mut mock);
+    match (resolved, mock) {
+        // A route's own answer is no failure.
+        (Err(cause), Some(mock)) if cause.reason != Reason::Answered => {
+            Ok(Resolution::Answer { mock, cause: Some(cause) })
+        }
+        (resolved, _) => resolved,
+    }
+}
+
+/// Decides; `mock` becomes what answers where that fails.
+#[allow(clippy::too_many_arguments, reason = "all of them are the decision's")]
+fn resolve<T: Trace>(
+    service: &Service,
+    request: &Request<'_>,
+    call: &CallView<'_>,
+    loads: &dyn Loads,
+    dice: &mut dyn Dice,
+    scratch: &mut Scratch,
+    trace: &mut T,
+    mock: &mut Option<Arc<Mock>>,
+) -> Result<Resolution, Fault> {
     let Scratch { sets, memory, terms: known } = scratch;
-    let variant = start(service, &call, &mut sets.candidates);
+    let variant = start(service, call, &mut sets.candidates);
     let made;
     let terms = if service.is_configured(variant, call.caller.application) {
-        made = terms_of(service, variant, &call, known);
+        made = known.of(service, variant, &call.caller);
         &*made
     } else {
         &*service.terms
     };
+    let method = &*call.method;
+    if let Some(own) = terms.policies.of_caller(method).and_then(|policy| policy.mock.as_ref()) {
+        if own.force {
+            return Ok(Resolution::Answer { mock: own.clone(), cause: None });
+        }
+        *mock = Some(own.clone());
+    }
     if let Some(disabled) = &terms.disabled {
         sets.candidates.subtract(disabled);
     }
@@ -179,38 +212,48 @@ pub(crate) fn decide_traced<T: Trace>(
     }
     let taken = match &service.routes {
         Some(routes) => {
-            let routed = Routed { call: &call, service, tried: request.tried };
+            let routed = Routed { call, service, tried: request.tried };
             routes.run(&routed, sets, dice, trace)?
         }
         None => Taken::default(),
     };
-    if let Some(step) = variant.chain.run(&call, sets, dice, trace) {
-        return Err(emptied(service, &call, &step));
+    if let Some(step) = variant.chain.run(call, sets, dice, trace) {
+        return Err(emptied(service, call, &step));
     }
-    let method = &*call.method;
-    let choice = choice(service, terms, &call, request, &taken, sets);
+    let policy_of = |index: usize| terms.policies.of(service.compat, index, method);
+    let choice = choice(service, terms, call, request, &taken, sets);
     let (endpoint, repeats) =
         choice.pick(&sets.candidates, loads, dice, memory).ok_or_else(|| weightless(service))?;
-    let mut made =
-        decision(service.compat, terms, endpoint, method, request.head.timeout(), repeats);
+    if let Some(own) = policy_of(endpoint).and_then(|policy| policy.mock.as_ref())
+        && own.force
+    {
+        return Ok(Resolution::Answer { mock: own.clone(), cause: None });
+    }
+    let asked = request.head.timeout();
+    let mut made = decision(service.compat, terms, endpoint, method, asked, repeats);
     order(&mut made, service, &taken);
     if request.tried.is_empty() {
-        let random = Choice { balance: Balance::Random, hashed: None, ..choice };
+        let settings = MethodSettings { balance: Some(Balance::Random), ..choice.settings };
+        let copies = Choice {
+            settings: MethodSettings { sticky: None, ..settings },
+            hashed: None,
+            ..choice
+        };
         for (target, share) in taken.mirrors() {
             if !share.happens(dice) {
                 continue;
             }
-            start(service, &call, &mut sets.next);
+            start(service, call, &mut sets.next);
             if let Some(disabled) = &terms.disabled {
                 sets.next.subtract(disabled);
             }
             sets.next.intersect(&target.set);
-            if let Some((copy, _)) = random.pick(&sets.next, loads, dice, memory) {
+            if let Some((copy, _)) = copies.pick(&sets.next, loads, dice, memory) {
                 made.mirrors.push(copy);
             }
         }
     }
-    Ok(made)
+    Ok(Resolution::Send(made))
 }
 
 /// How one of the candidates is chosen: as the destination rule says, or else as
@@ -223,8 +266,10 @@ fn choice<'a>(
     taken: &Taken<'a>,
     sets: &Narrowing,
 ) -> Choice<'a> {
+    let method = &*call.method;
     let first = sets.candidates.nth(0).unwrap_or_default();
-    let own = terms.endpoints.get(first).map(|settings| settings.of(&call.method).balance);
+    let own = terms.endpoints.get(first).map(|settings| settings.of(method));
+    let cluster = terms.policies.of(service.compat, first, method).map(|policy| policy.cluster);
     let port = service.endpoints().get(first).map(|endpoint| endpoint.port);
     let policy = taken.policy(port);
     let said = policy.map(|policy| &*policy.policy);
@@ -233,16 +278,19 @@ fn choice<'a>(
         let number = hashed(call, &hash.source)?;
         Some((number, target.places(policy, hash, service.endpoints())))
     });
-    let balance = match hash {
-        Some(_) => Balance::Random,
-        None => said.and_then(|said| said.balance).or(own.flatten()).unwrap_or_default(),
-    };
+    let mut settings = own.unwrap_or_default();
+    let balance = hash.map(|_| Balance::Random).or(said.and_then(|said| said.balance));
+    if balance.is_some() {
+        settings = MethodSettings { balance, sticky: None, ..settings };
+    }
     let retry = taken.directives.and_then(|directives| directives.retry.as_ref());
     Choice {
         service,
         terms,
-        method: &call.method,
-        balance,
+        method,
+        head: call.head,
+        settings,
+        takes_first: cluster == Some(Cluster::Available),
         warmup: said.and_then(|said| said.warmup.as_ref()),
         hashed,
         tried: if retry.is_none_or(|retry| retry.avoid_tried) { request.tried } else { &[] },
@@ -295,8 +343,8 @@ pub(crate) fn decision(
         }
     };
     let retries = match cluster.unwrap_or_default() {
-        Cluster::Failfast => 0,
         Cluster::Failover => retries.unwrap_or(DEFAULT_RETRIES),
+        _ => 0,
     };
     let said = settings.timeout.filter(|timeout| !timeout.is_zero());
     let timeout = if ordered { said } else { asked.or(said) };
@@ -305,6 +353,8 @@ pub(crate) fn decision(
         timeout,
         retries,
         repeats,
+        actives: settings.actives.unwrap_or(0),
+        cluster: terms.policies.of(compat, endpoint, method).cloned(),
         delay: None,
         mirrors: Mirrors::default(),
         directives: None,
@@ -312,48 +362,11 @@ pub(crate) fn decision(
     }
 }
 
-/// What configurators make of the endpoints for this caller.
-fn terms_of(
-    service: &Service,
-    variant: &Variant,
-    call: &CallView<'_>,
-    known: &mut KnownTerms,
-) -> Rc<Terms> {
-    let Caller { address, application, labels } = call.caller;
-    let key = variant_number(service, variant);
-    if known.len() > KNOWN_SERVICES {
-        known.clear();
-    }
-    let callers = known.entry(key).or_default();
-    if let Some(found) = callers.iter().find(|one| {
-        *one.address == *address && *one.application == *application && one.labels == *labels
-    }) {
-        return found.terms.clone();
-    }
-    if callers.len() >= KNOWN_CALLERS {
-        callers.clear();
-    }
-    let terms = Rc::new(service.terms_for(variant, &call.caller));
-    callers.push(CallerTerms {
-        address: address.into(),
-        application: application.into(),
-        labels: labels.clone(),
-        terms: terms.clone(),
-    });
-    terms
-}
-
-/// Tells a service's variants apart.
-fn variant_number(service: &Service, variant: &Variant) -> u64 {
-    let position = service.variants.iter().position(|one| std::ptr::eq(one, variant));
-    let position = position.and_then(|position| u64::try_from(position).ok());
-    service.number.wrapping_mul(1 << 16).wrapping_add(position.map_or(0, |position| position + 1))
-}
-
 /// What the call asks for.
 fn view<'a>(service: &'a Service, request: &Request<'a>) -> Result<CallView<'a>, Fault> {
     let head = request.head;
     let (method, version, group) = match head.target() {
+        Ok(target) if service.takes_every_variant => (target.method, "", ""),
         Ok(target) => {
             let group = if service.grouped {
                 head.group().map_err(|error| unreadable(service, "group", &error))?

@@ -9,6 +9,7 @@ use foldhash::fast::FixedState;
 
 use crate::decide::Caller;
 use crate::endpoint::Endpoint;
+use crate::hash::Rings;
 use crate::route::{Chain, Routes, Site};
 use crate::rules::configurator::{Configurators, Overrides, Target};
 use crate::rules::resource::host::fit;
@@ -33,6 +34,7 @@ pub struct Service {
     endpoints: Arc<[Endpoint]>,
     /// What the endpoints' own URLs say of calls.
     pub(crate) terms: Arc<Terms>,
+    rings: Arc<Rings>,
     /// Tells it from every other service compiled in this process.
     pub(crate) number: u64,
     /// The configurators of the applications that call.
@@ -44,6 +46,15 @@ pub struct Service {
     pub(crate) any: Variant,
     /// Whether calls must be asked for their group.
     pub(crate) grouped: bool,
+    /// Whether its endpoints take calls for whatever group and version.
+    pub(crate) takes_every_variant: bool,
+}
+
+/// What does not change with the rules.
+struct Addresses {
+    endpoints: Arc<[Endpoint]>,
+    terms: Arc<Terms>,
+    rings: Arc<Rings>,
 }
 
 /// The number of the service compiled next.
@@ -77,22 +88,33 @@ impl Service {
         endpoints.dedup_by(|a, b| {
             a.address == b.address && a.group == b.group && a.version == b.version
         });
-        let terms = Terms::of_urls(&endpoints).into();
-        Self::build(name, endpoints.into(), terms, rules, options)
+        let rings = Arc::new(Rings::default());
+        let terms = Terms::of_urls(&endpoints, &rings).into();
+        Self::build(name, Addresses { endpoints: endpoints.into(), terms, rings }, rules, options)
+    }
+
+    /// The same, for calls of whatever group and version: an application knows
+    /// itself which it has.
+    #[must_use]
+    pub fn for_every_variant(mut self) -> Service {
+        self.takes_every_variant = true;
+        self
     }
 
     /// The same endpoints under other rules; cheaper than compiling anew.
     pub fn recompile(&self, rules: &RuleSet) -> Service {
-        Self::build(&self.name, self.endpoints.clone(), self.terms.clone(), rules, &self.options)
+        let addresses = Addresses {
+            endpoints: self.endpoints.clone(),
+            terms: self.terms.clone(),
+            rings: self.rings.clone(),
+        };
+        let mut service = Self::build(&self.name, addresses, rules, &self.options);
+        service.takes_every_variant = self.takes_every_variant;
+        service
     }
 
-    fn build(
-        name: &str,
-        endpoints: Arc<[Endpoint]>,
-        terms: Arc<Terms>,
-        rules: &RuleSet,
-        options: &Options,
-    ) -> Service {
+    fn build(name: &str, addresses: Addresses, rules: &RuleSet, options: &Options) -> Service {
+        let Addresses { endpoints, terms, rings } = addresses;
         let mut pairs: Vec<(&str, &str)> = Vec::new();
         for endpoint in endpoints.iter() {
             let pair = (endpoint.group.as_str(), endpoint.version.as_str());
@@ -133,8 +155,10 @@ impl Service {
             any: variant("*", "*"),
             routes: Routes::compile(name, &endpoints, &rules.resources),
             grouped: variants.iter().any(|variant| !variant.group.is_empty()),
+            takes_every_variant: false,
             variants,
             terms,
+            rings,
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
             configurators: rules
                 .configurators
@@ -150,6 +174,11 @@ impl Service {
                 .collect(),
             endpoints,
         }
+    }
+
+    /// Whether a configurator is about this service by name.
+    pub fn is_ruled(&self) -> bool {
+        self.variants.iter().any(|variant| variant.configurators.is_some())
     }
 
     /// Whether parameters change for calls of an application.
@@ -181,7 +210,7 @@ impl Service {
         };
         let sets: Vec<Overrides> =
             self.endpoints.iter().map(|endpoint| set_of(Some(endpoint))).collect();
-        Terms::overridden(&self.endpoints, &sets, &set_of(None))
+        Terms::overridden(&self.endpoints, &sets, &set_of(None), &self.rings)
     }
 
     /// What a consumer of this group and version gets, where the pair is known.

@@ -156,7 +156,9 @@ fn no_resource_allocates() {
 
 #[test]
 fn no_balancer_allocates() {
-    for balance in ["random", "p2c", "leastactive", "shortestresponse", "roundrobin"] {
+    for balance in
+        ["random", "p2c", "leastactive", "shortestresponse", "roundrobin", "consistenthash"]
+    {
         let parameters = format!("loadbalance={balance}&weight=7");
         assert_eq!(count(&[], &parameters, &call()), 0, "{balance}");
     }

@@ -6,12 +6,15 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::SystemTime;
 
+use arc_swap::ArcSwap;
 use dashmap::DashSet;
-use governance::{Affected, Endpoint, EndpointIds, Options, RuleSet, Service};
-use registry::{Registry, RuleDocument, ServiceState, View};
+use governance::{Affected, Compat, Endpoint, EndpointIds, Options, RuleSet, Service};
+use registry::{Registry, ServiceState, View};
 
 use crate::config::{Config, StaticService};
+use crate::rule_book::{RuleBook, RuleStates};
 use crate::snapshot::{Entry, Identity, Published, Snapshot};
 
 /// Services asked of the store at most. Their names come from callers.
@@ -55,16 +58,15 @@ pub(crate) struct Control {
     options: Options,
     configured: HashMap<String, Vec<StaticService>>,
     has_store: bool,
-    rules: RuleSet,
-    documents: HashMap<String, Arc<RuleDocument>>,
+    rules: RuleBook,
     services: HashMap<String, Compiled>,
     view: Arc<View>,
 }
 
 /// A service's entry and what it was made from.
-struct Compiled {
+pub(crate) struct Compiled {
     instances: Option<Arc<[registry::Instance]>>,
-    entry: Entry,
+    pub(crate) entry: Entry,
 }
 
 impl Control {
@@ -76,8 +78,7 @@ impl Control {
             options: Options::default(),
             configured: HashMap::new(),
             has_store: false,
-            rules: RuleSet::default(),
-            documents: HashMap::new(),
+            rules: RuleBook::new(Compat::default()),
             services: HashMap::new(),
             view: Arc::default(),
         };
@@ -87,6 +88,11 @@ impl Control {
 
     pub(crate) fn published(&self) -> Arc<Published> {
         self.published.clone()
+    }
+
+    /// What became of each rule document, now and later.
+    pub(crate) fn rule_states(&self) -> Arc<ArcSwap<RuleStates>> {
+        self.rules.published()
     }
 
     /// Takes what of a configuration can change while the proxy runs: the
@@ -109,54 +115,10 @@ impl Control {
 
     /// Takes a new view of the registry.
     pub(crate) fn update(&mut self, view: Arc<View>) {
+        let affected = self.rules.update(&view, SystemTime::now());
         self.view = view;
-        let affected = self.apply_rules();
         self.publish(&affected);
-    }
-
-    fn apply_rules(&mut self) -> Vec<Affected> {
-        let view = self.view.clone();
-        let mut affected = Vec::new();
-        let removed: Vec<_> =
-            self.documents.keys().filter(|key| !view.rules.contains_key(*key)).cloned().collect();
-        for key in removed {
-            if let Some(old) = self.documents.remove(&key) {
-                affected.push(self.apply_rule(&key, None, &old));
-            }
-        }
-        for (key, document) in &view.rules {
-            let known = self.documents.get(key);
-            if known
-                .is_some_and(|known| known.text == document.text && known.origin == document.origin)
-            {
-                continue;
-            }
-            self.documents.insert(key.clone(), document.clone());
-            affected.push(self.apply_rule(key, Some(&document.text), document));
-        }
-        affected
-    }
-
-    fn apply_rule(&mut self, key: &str, text: Option<&str>, document: &RuleDocument) -> Affected {
-        let origin = match &document.origin {
-            registry::Origin::File(path) => governance::Origin::File(path.clone()),
-            registry::Origin::Store { revision, .. } => {
-                governance::Origin::Store { revision: *revision }
-            }
-        };
-        let from = origin.to_string();
-        let applied = self.rules.apply(key, text, origin);
-        for finding in &applied.findings {
-            tracing::warn!(rule = key, "{finding}");
-        }
-        match (text, applied.is_in_force()) {
-            (Some(_), true) => tracing::info!(rule = key, from, "in force"),
-            (Some(_), false) => {
-                tracing::error!(rule = key, from, "refused; what was in force before stays")
-            }
-            (None, _) => tracing::info!(rule = key, from, "removed"),
-        }
-        applied.affected
+        self.rules.publish(&self.view);
     }
 
     fn publish(&mut self, affected: &[Affected]) {
@@ -173,7 +135,7 @@ impl Control {
                     self.configured.get(name).map_or(&[], Vec::as_slice),
                     found.map(|found| &**found),
                     &mut self.ids,
-                    &self.rules,
+                    self.rules.rules(),
                     &self.options,
                 ),
             };
@@ -212,7 +174,8 @@ impl Compiled {
     }
 }
 
-fn compile(
+/// Compiles a service from what the configuration and the registry say of it.
+pub(crate) fn compile(
     name: &str,
     configured: &[StaticService],
     found: Option<&registry::Service>,

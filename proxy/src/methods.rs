@@ -83,6 +83,11 @@ impl Method {
         table.service.endpoints().get(endpoint).map(|endpoint| endpoint.address.clone())
     }
 
+    /// The endpoint at a place in the table.
+    pub(crate) fn id_of(&self, endpoint: usize) -> Option<EndpointId> {
+        self.table.borrow().service.endpoints().get(endpoint).map(|endpoint| endpoint.id)
+    }
+
     /// The place of an endpoint in the table.
     pub(crate) fn index_of(&self, endpoint: EndpointId) -> Option<usize> {
         self.table.borrow().service.endpoints().iter().position(|other| other.id == endpoint)

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use codec::{DecodeError, Fault, Outcome, Reason, RequestHead};
-use governance::{Caller, EndpointId, Service};
+use governance::{Caller, ClusterPolicy, EndpointId, Mock, Resolution, Service};
 use smallvec::SmallVec;
 
 use crate::config::Protocol;
 use crate::listener::{Destination, ListenerContext};
 use crate::methods::Method;
+use crate::orders::Orders;
 use crate::snapshot::Entry;
 use crate::worker::Worker;
 
@@ -22,7 +23,7 @@ pub(crate) const APP_TIMEOUT: Duration = Duration::from_secs(300);
 /// No call is remembered for longer, whatever its caller asks for.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 /// Endpoints tried for one call.
-const ATTEMPTS: usize = 5;
+pub(crate) const ATTEMPTS: usize = 5;
 /// The label of a method that cannot be read.
 const UNREADABLE: &str = "unreadable";
 /// The label of a service that nobody provides.
@@ -41,6 +42,14 @@ pub(crate) struct Route {
     pub(crate) index: usize,
     /// When the caller gives up.
     pub(crate) deadline: Instant,
+    /// Calls of the method in flight to the endpoint at most; 0 for any number.
+    pub(crate) actives: u32,
+    /// What a configurator wants for the call beyond one attempt.
+    pub(crate) cluster: Option<Arc<ClusterPolicy>>,
+    /// What routes and destination rules want for it.
+    pub(crate) orders: Orders,
+    /// The endpoint was tried before; there is no other.
+    pub(crate) repeats: bool,
 }
 
 /// Which endpoint takes a call.
@@ -59,6 +68,12 @@ pub(crate) type Tried = SmallVec<[EndpointId; 2]>;
 pub(crate) enum Refusal {
     /// The mesh answers.
     Fault(Fault),
+    /// A rule answers in a provider's place.
+    Mocked {
+        mock: Arc<Mock>,
+        /// Why no endpoint would have taken the call.
+        cause: Option<Fault>,
+    },
     /// The service was never asked for before; its endpoints are on their way.
     Unlisted,
 }
@@ -82,11 +97,20 @@ pub(crate) struct Ask<'a> {
     pub(crate) tried: Tried,
 }
 
-/// Finds the service and picks an endpoint.
+/// Finds the service and picks an endpoint that was not tried, as often as a call
+/// that is sent nowhere may be tried.
 pub(crate) fn choose(worker: &Worker, ask: Ask<'_>) -> Result<Route, Refusal> {
-    if ask.tried.len() >= ATTEMPTS {
-        return Err(unreachable(ask.listener, ask.tried.len()).into());
+    let (listener, tried) = (ask.listener, ask.tried.len());
+    if tried >= ATTEMPTS {
+        return Err(unreachable(listener, tried).into());
     }
+    let route = select(worker, ask)?;
+    if route.repeats { Err(unreachable(listener, tried).into()) } else { Ok(route) }
+}
+
+/// Finds the service and picks an endpoint, one that was tried where there is no
+/// other.
+pub(crate) fn select(worker: &Worker, ask: Ask<'_>) -> Result<Route, Refusal> {
     let method = method(worker, &ask)?;
     let snapshot = worker.snapshot();
     let identity = &snapshot.1.identity;
@@ -101,32 +125,48 @@ pub(crate) fn choose(worker: &Worker, ask: Ask<'_>) -> Result<Route, Refusal> {
         now_ms: worker.unix_ms(ask.now),
     };
     let decide = |service: &Service| {
-        let decision = governance::decide(
+        let resolution = governance::decide(
             service,
             &request,
             &worker.health.at(ask.now),
             &mut *worker.dice.borrow_mut(),
             &mut worker.scratch.borrow_mut(),
-        )?;
-        let endpoint = service.endpoints()[decision.endpoint].id;
-        Ok((decision, endpoint))
+        );
+        match resolution {
+            Ok(Resolution::Send(decision)) => {
+                let endpoint = service.endpoints()[decision.endpoint].id;
+                Ok((decision, endpoint))
+            }
+            Ok(Resolution::Answer { mock, cause }) => Err(Refusal::Mocked { mock, cause }),
+            // Known by a rule alone.
+            Err(_) if service.endpoints().is_empty() => {
+                Err(unknown(service.name(), snapshot.1.store_trouble.as_deref()).into())
+            }
+            Err(fault) => Err(fault.into()),
+        }
     };
-    let (decision, endpoint) = match method.with_table(generation(&ask, snapshot.0), decide) {
-        Some(decided) => decided.map_err(Refusal::Fault)?,
+    let (mut decision, endpoint) = match method.with_table(generation(&ask, snapshot.0), decide) {
+        Some(decided) => decided?,
         None => return Err(Refusal::Unlisted),
     };
-    if decision.repeats {
-        return Err(unreachable(ask.listener, ask.tried.len()).into());
-    }
     let default = match ask.listener.destination {
         Destination::App(_) => APP_TIMEOUT,
         Destination::Mesh { .. } => worker.timeouts.call,
     };
+    let orders = Orders::of(&mut decision);
+    if let Some(policy) = orders.policy.as_ref().filter(|one| one.outlier_detection.is_some()) {
+        let hosts = worker.scratch.borrow().candidates().count();
+        worker.destination(policy, ask.now).has_hosts(hosts);
+    }
     Ok(Route {
         method,
         hop: Hop { endpoint, tried: ask.tried },
         index: decision.endpoint,
         deadline: ask.started + decision.timeout.unwrap_or(default).min(LONGEST_TIMEOUT),
+        actives: decision.actives,
+        orders,
+        cluster: decision.cluster,
+        repeats: decision.repeats,
     })
 }
 
@@ -241,8 +281,10 @@ fn find(worker: &Worker, service: &str, protocol: &str) -> Result<Arc<Service>, 
     let snapshot = worker.snapshot();
     let snapshot = &snapshot.1;
     match snapshot.services.get(service) {
-        Some(Entry::Ready(table)) if !table.endpoints().is_empty() => {
-            if is_plain(table) == (protocol == Protocol::Tcp.name()) {
+        // Where nobody provides it, a rule about it may still say what to answer.
+        Some(Entry::Ready(table)) if !table.endpoints().is_empty() || table.is_ruled() => {
+            if table.endpoints().is_empty() || is_plain(table) == (protocol == Protocol::Tcp.name())
+            {
                 Ok(table.clone())
             } else {
                 Err(other_protocol(service, protocol).into())
@@ -253,13 +295,18 @@ fn find(worker: &Worker, service: &str, protocol: &str) -> Result<Arc<Service>, 
         None if snapshot.has_store && worker.subscriptions.subscribe(service) => {
             Err(Refusal::Unlisted)
         }
-        None => Err(Fault::new(
-            Reason::UnknownService,
-            format!("no service named {service} is configured"),
-            "check the interface name; name a `store` or add it under `services`",
-        )
-        .into()),
+        None => Err(unconfigured(service).into()),
     }
+}
+
+/// The fault of a call to a service that is not configured, where there is no
+/// store to ask.
+pub(crate) fn unconfigured(service: &str) -> Fault {
+    Fault::new(
+        Reason::UnknownService,
+        format!("no service named {service} is configured"),
+        "check the interface name; name a `store` or add it under `services`",
+    )
 }
 
 /// Whether it takes connections, not calls.
@@ -291,7 +338,7 @@ pub(crate) fn unknown(service: &str, store_trouble: Option<&str>) -> Fault {
     }
 }
 
-fn unreachable(listener: &ListenerContext, tried: usize) -> Fault {
+pub(crate) fn unreachable(listener: &ListenerContext, tried: usize) -> Fault {
     unconnected(
         listener,
         format!("no connection could be made to any of {tried} endpoint(s) tried"),

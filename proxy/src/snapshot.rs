@@ -12,6 +12,9 @@ use arc_swap::ArcSwap;
 use governance::Service;
 use tokio::sync::watch;
 
+use crate::actives::Actives;
+use crate::orders::Counters;
+
 /// Every service known now.
 #[derive(Debug, Default)]
 pub(crate) struct Snapshot {
@@ -47,6 +50,10 @@ pub(crate) struct Published {
     /// Grows with every snapshot: a cheap way to ask "the same as before?".
     generation: AtomicU64,
     changed: watch::Sender<u64>,
+    /// The calls in flight that rules limit, counted over all workers.
+    pub(crate) actives: Actives,
+    /// The same of calls that destination rules limit.
+    pub(crate) counters: Counters,
 }
 
 impl Published {
@@ -55,6 +62,8 @@ impl Published {
             current: ArcSwap::from_pointee(first),
             generation: AtomicU64::new(1),
             changed: watch::Sender::new(1),
+            actives: Actives::default(),
+            counters: Counters::default(),
         }
     }
 

@@ -3,10 +3,11 @@
 
 use std::cell::{Ref, RefCell};
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use governance::{Dice, EndpointId, Options, RuleSet, Scratch, Service};
+use governance::{Dice, EndpointId, Options, RuleSet, Scratch, Service, TrafficPolicy};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -17,6 +18,7 @@ use crate::control::Subscriptions;
 use crate::health::Health;
 use crate::methods::Methods;
 use crate::metrics::WorkerMetrics;
+use crate::orders::{Destination, Destinations};
 use crate::snapshot::{Published, Snapshot};
 
 /// One worker.
@@ -28,11 +30,12 @@ pub(crate) struct Worker {
     pub(crate) subscriptions: Subscriptions,
     pub(crate) methods: RefCell<Methods>,
     pub(crate) health: Health,
+    destinations: Destinations,
     pub(crate) scratch: RefCell<Scratch>,
     pub(crate) dice: RefCell<Random>,
     /// The table of a service that is not routed.
     pub(crate) no_service: Arc<Service>,
-    published: Arc<Published>,
+    pub(crate) published: Arc<Published>,
     snapshot: RefCell<(u64, Arc<Snapshot>)>,
     clock: Clock,
 }
@@ -58,6 +61,7 @@ impl Worker {
             subscriptions,
             methods: RefCell::default(),
             health: Health::default(),
+            destinations: Destinations::default(),
             scratch: RefCell::default(),
             dice: RefCell::new(Random(fastrand::Rng::new())),
             no_service: Arc::new(Service::compile(
@@ -84,9 +88,23 @@ impl Worker {
         self.published.subscribe()
     }
 
+    /// What is counted of the calls that a policy is about.
+    pub(crate) fn destination(&self, policy: &Arc<TrafficPolicy>, now: Instant) -> Rc<Destination> {
+        self.destinations.of(policy, &self.published.counters, now)
+    }
+
     /// Connects to an endpoint.
     pub(crate) async fn dial(&self, address: &str) -> io::Result<TcpStream> {
-        let connect = timeout(self.timeouts.connect, TcpStream::connect(address));
+        self.dial_within(address, self.timeouts.connect).await
+    }
+
+    /// As [`Worker::dial`], where a rule says how long that may take.
+    pub(crate) async fn dial_within(
+        &self,
+        address: &str,
+        limit: Duration,
+    ) -> io::Result<TcpStream> {
+        let connect = timeout(limit, TcpStream::connect(address));
         let socket = connect.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         socket.set_nodelay(true)?;
         Ok(socket)

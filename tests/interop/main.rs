@@ -13,4 +13,5 @@ mod idle;
 mod pointing;
 mod registry;
 mod rules;
+mod triple;
 mod zookeeper;

@@ -1,16 +1,19 @@
-//! A rule as Dubbo writes it, put into a folder by hand, moves the calls of real
-//! Java; taken out, they move back.
+//! A rule as Dubbo writes it, put into a folder by hand, or into etcd by `spanwire
+//! rule`, moves the calls of real Java; taken out, they move back.
 
 use std::fs;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
+use harness::etcd::{Etcd, etcdctl};
 use harness::java::{Line, Peer};
 use harness::port;
-use harness::spanwire::Proxy;
+use harness::spanwire::{Proxy, binary};
+use harness::wait_until;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::fixture::{SERVICE, consumer, outbound, provider, services, unique, url};
+use crate::fixture::{SERVICE, consumer, outbound, provider, services, unique, url, wait};
 
 /// Makes 20 calls at a time until each of `names`, and nobody else, has answered.
 fn answered_by(consumer: &mut Peer, reference: &str, call: &Value, names: &[&str]) {
@@ -71,4 +74,62 @@ fn a_rule_file_moves_the_calls_of_java() {
         fs::remove_file(&file).expect("it is there");
         answered_by(&mut consumer, &plain, &who, &[in_berlin, in_tokyo]);
     }
+}
+
+/// `spanwire rule` with these arguments: exit status and standard output.
+fn rule(store: &str, arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::new(binary());
+    command.arg("rule").args(arguments).env("SPANWIRE_STORE", store);
+    let ran = command.output().expect("the binary runs");
+    (ran.status.code(), String::from_utf8(ran.stdout).expect("text"))
+}
+
+#[test]
+fn a_rule_in_etcd_moves_the_calls_of_java() {
+    let etcd = wait(Etcd::start());
+    let store = etcd.url();
+    let (mut new, mut old) = (provider(Line::Dubbo33), provider(Line::Dubbo27));
+    let (in_berlin, in_tokyo) = (unique("berlin"), unique("tokyo"));
+    let (in_berlin, in_tokyo) = (&*in_berlin, &*in_tokyo);
+    let berlin = new.export(in_berlin, json!({})).expect("exported");
+    let tokyo = old.export(in_tokyo, json!({})).expect("exported");
+    let endpoints = [
+        format!("{{address: \"127.0.0.1:{berlin}\", labels: {{city: berlin}}}}"),
+        format!("{{address: \"127.0.0.1:{tokyo}\", labels: {{city: tokyo}}}}"),
+    ];
+    let out = port::free();
+    let proxy =
+        Proxy::start(&(format!("store: {store}\n") + &services(&endpoints) + &outbound(out)));
+    let mut consumer = consumer(Line::Dubbo33);
+    let plain = unique("stored");
+    consumer.refer(&plain, json!({"url": url(out)})).expect("made");
+    let who = json!({"method": "whoami"});
+    answered_by(&mut consumer, &plain, &who, &[in_berlin, in_tokyo]);
+
+    let folder = TempDir::new().expect("a temporary folder");
+    let key = format!("{SERVICE}::.condition-router");
+    let file = folder.path().join(format!("{key}.yaml"));
+    let text = "configVersion: v3.0\nforce: true\nconditions:\n  - method=whoami => city=tokyo\n";
+    fs::write(&file, text).expect("the folder is ours");
+    let path = file.to_str().expect("UTF-8");
+    let apply = ["apply", "-f", path, "-m", "tokyo only"];
+    assert_eq!(rule(&store, &apply).0, Some(0));
+    answered_by(&mut consumer, &plain, &who, &[in_tokyo]);
+    assert_eq!(rule(&store, &["get", &key]), (Some(0), text.to_owned()));
+
+    // Somebody else puts a mistake there: it changes nothing, and is told.
+    let place = format!("/dubbo/config/dubbo/{key}");
+    etcdctl(&store, &["put", &place, "conditions: ['a!!b']"]).expect("put");
+    let told = || proxy.metric("spanwire_rule_documents", "last_good") as usize == 1;
+    assert!(wait_until(Duration::from_secs(10), told), "{}", proxy.log());
+    answered_by(&mut consumer, &plain, &who, &[in_tokyo]);
+    let (_, page) = proxy.get("/rules").expect("the admin address answers");
+    assert!(page.contains("the last good one stays in force"), "{page}");
+
+    assert_eq!(rule(&store, &["rollback", &key]).0, Some(0));
+    assert_eq!(rule(&store, &["get", &key]), (Some(0), text.to_owned()));
+    let mended = || proxy.metric("spanwire_rule_documents", "in_force") as usize == 1;
+    assert!(wait_until(Duration::from_secs(10), mended), "{}", proxy.log());
+    assert_eq!(rule(&store, &["delete", &key]).0, Some(0));
+    answered_by(&mut consumer, &plain, &who, &[in_berlin, in_tokyo]);
 }

@@ -155,7 +155,7 @@ impl Stage {
     }
 
     fn expect_documents(&self, count: usize) {
-        let stand = || self.proxy.metric("spanwire_rule_documents", "") as usize == count;
+        let stand = || self.proxy.metric("spanwire_rule_documents", "in_force") as usize == count;
         assert!(wait_until(PATIENCE, stand), "{count} rules do not stand:\n{}", self.proxy.log());
     }
 

@@ -334,11 +334,16 @@ impl Provider {
         self.answer_forever(|call| call.answer(&call.body))
     }
 
-    fn answer_forever(self, answer: fn(&Frame) -> Frame) -> SocketAddr {
+    /// Answers every call, on every connection, until the test ends. The threads that
+    /// do so are named by the provider's address.
+    pub fn answer_forever(self, answer: fn(&Frame) -> Frame) -> SocketAddr {
         let address = self.address();
         std::thread::spawn(move || {
             for stream in self.listener.incoming().flatten() {
-                std::thread::spawn(move || Wire::over(stream).answer_all(answer));
+                std::thread::Builder::new()
+                    .name(address.to_string())
+                    .spawn(move || Wire::over(stream).answer_all(answer))
+                    .expect("a thread");
             }
         });
         address

@@ -1,5 +1,6 @@
 //! The mesh's own answers: to plain HTTP as `application/problem+json`
-//! (RFC 9457), to gRPC as a status without a body ("trailers-only").
+//! (RFC 9457), to gRPC as a status without a body ("trailers-only"), to Triple as
+//! [`triple::answer`] says.
 
 use ::http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use ::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
@@ -9,24 +10,38 @@ use serde_json::json;
 use super::Dialect;
 use super::grpc::{self, Code};
 use crate::fault::{Fault, Reason};
+use crate::triple;
 use crate::value::base64;
 
 /// A fault in the caller's language.
 pub fn fault(dialect: Dialect, fault: &Fault) -> Response<Bytes> {
     match dialect {
         Dialect::Plain => problem(status(fault.reason), fault),
-        Dialect::Grpc => {
-            let mut response = Response::new(Bytes::new());
-            *response.headers_mut() = trailers(fault);
-            let grpc = HeaderValue::from_static("application/grpc");
-            response.headers_mut().insert(CONTENT_TYPE, grpc);
-            response
-        }
+        Dialect::Grpc => trailers_only(grpc_trailers(fault)),
+        Dialect::Triple => trailers_only(triple::answer::trailers(fault)),
     }
 }
 
-/// A fault as the trailers of an answer whose head was sent already; for gRPC.
-pub fn trailers(fault: &Fault) -> HeaderMap {
+/// A fault as the trailers of an answer whose head was sent already; `None` where
+/// the dialect has no word for it there.
+pub fn trailers(dialect: Dialect, fault: &Fault) -> Option<HeaderMap> {
+    match dialect {
+        Dialect::Plain => None,
+        Dialect::Grpc => Some(grpc_trailers(fault)),
+        Dialect::Triple => Some(triple::answer::trailers(fault)),
+    }
+}
+
+/// A head that is all of an answer.
+fn trailers_only(trailers: HeaderMap) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.headers_mut() = trailers;
+    let grpc = HeaderValue::from_static("application/grpc");
+    response.headers_mut().insert(CONTENT_TYPE, grpc);
+    response
+}
+
+fn grpc_trailers(fault: &Fault) -> HeaderMap {
     let code = code(fault.reason);
     let text = fault.to_string();
     let details = base64::encode(&details(code, &text, fault.reason));

@@ -6,7 +6,7 @@ use std::fmt;
 use codec::Fault;
 use serde::Serialize;
 
-use super::{DEFAULT_TIMEOUT_MS, whole_millis};
+use super::{DEFAULT_TIMEOUT_MS, MoreTerms, whole_millis};
 use crate::directives::{Directives, TrafficPolicy};
 use crate::document::Finding;
 
@@ -21,6 +21,9 @@ pub struct Explanation {
     pub fault: Option<&'static str>,
     /// What the caller would be told.
     pub detail: Option<String>,
+    /// The mock that answers, as its rule says it; absent where none does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mocked: Option<String>,
     /// The call's deadline.
     pub timeout_ms: u64,
     /// Attempts after the first.
@@ -64,19 +67,29 @@ impl Explanation {
     /// Of a call that no rule gets to see.
     pub fn of_fault(fault: &Fault) -> Explanation {
         Explanation {
-            delay_ms: None,
-            mirrors: Vec::new(),
-            directives: None,
-            policy: None,
-            answer: fault.answer.as_deref().map(OwnAnswer::new),
-            endpoints: Vec::new(),
-            picked: None,
             fault: Some(fault.reason.label()),
             detail: Some(fault.to_string()),
+            answer: fault.answer.as_deref().map(OwnAnswer::new),
+            ..Explanation::empty()
+        }
+    }
+
+    pub(super) fn empty() -> Explanation {
+        Explanation {
+            endpoints: Vec::new(),
+            picked: None,
+            fault: None,
+            detail: None,
+            mocked: None,
             timeout_ms: DEFAULT_TIMEOUT_MS,
             retries: crate::decide::DEFAULT_RETRIES,
             steps: Vec::new(),
             effective: None,
+            delay_ms: None,
+            mirrors: Vec::new(),
+            directives: None,
+            policy: None,
+            answer: None,
             repeats: false,
             assumed: None,
             findings: Vec::new(),
@@ -103,11 +116,22 @@ impl fmt::Display for Explanation {
         for (address, terms) in self.effective.iter().flatten() {
             writeln!(
                 f,
-                "       terms {address}: timeout {} ms, {} retries, {}, {}, weight {}",
-                terms.timeout_ms, terms.retries, terms.loadbalance, terms.cluster, terms.weight
+                "       terms {address}: timeout {} ms, {} retries, {}, {}, weight {}{}",
+                terms.timeout_ms,
+                terms.retries,
+                terms.loadbalance,
+                terms.cluster,
+                terms.weight,
+                terms.more
             )?;
         }
         writeln!(f)?;
+        if let Some(mocked) = &self.mocked {
+            if let Some(detail) = &self.detail {
+                writeln!(f, "fault    {detail}")?;
+            }
+            return writeln!(f, "mocked   {mocked}");
+        }
         match (&self.picked, &self.detail) {
             (Some(picked), _) => {
                 writeln!(f, "left     {}", self.endpoints.join(", "))?;
@@ -211,6 +235,9 @@ pub struct Effective {
     pub cluster: &'static str,
     /// Its weight once it is warm.
     pub weight: u32,
+    /// What is seldom said.
+    #[serde(flatten)]
+    pub more: MoreTerms,
 }
 
 /// What one rule, or one condition of it, did.

@@ -9,11 +9,14 @@ mod call;
 mod case;
 mod explanation;
 mod question;
+mod terms;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::decide::{Caller, Dice, Loads, Request, Scratch, decide_traced, decision, view_of};
+use crate::decide::{
+    Caller, Dice, Loads, Request, Resolution, Scratch, decide_traced, decision, view_of,
+};
 use crate::document::{Finding, Report, parse_one};
 use crate::endpoint::EndpointId;
 use crate::route::Trace;
@@ -24,6 +27,7 @@ pub use call::{WrittenCall, WrittenHttp};
 pub use case::Case;
 pub use explanation::{Effective, Explanation, OwnAnswer, Step};
 pub use question::Question;
+pub use terms::MoreTerms;
 
 /// A call's deadline where nobody says one, in milliseconds
 /// (`CommonConstants.DEFAULT_TIMEOUT`).
@@ -140,23 +144,20 @@ pub fn explain_request(
     let is_configured = view_of(service, request)
         .is_ok_and(|(call, variant)| service.is_configured(variant, call.caller.application));
     let mut explanation = match decided {
-        Ok(decision) => Explanation {
-            endpoints: Vec::new(),
+        Ok(Resolution::Send(decision)) => Explanation {
             picked: Some(address(decision.endpoint)),
-            fault: None,
-            detail: None,
             timeout_ms: millis(decision.timeout, default_timeout_ms),
             retries: decision.retries,
             delay_ms: decision.delay.map(whole_millis),
             mirrors: decision.mirrors.iter().map(address).collect(),
             directives: decision.directives.as_deref().cloned(),
             policy: decision.policy.as_deref().cloned(),
-            answer: None,
-            steps: Vec::new(),
-            effective: None,
             repeats: decision.repeats,
-            assumed: None,
-            findings: Vec::new(),
+            ..Explanation::empty()
+        },
+        Ok(Resolution::Answer { mock, cause }) => Explanation {
+            mocked: Some(mock.text.to_string()),
+            ..cause.map_or_else(Explanation::empty, |fault| Explanation::of_fault(&fault))
         },
         Err(fault) => Explanation::of_fault(&fault),
     };
@@ -185,12 +186,14 @@ fn effective(
             Compat::Java => (terms.caller.of(method).retries, terms.caller.cluster),
             Compat::Documented => (settings.of(method).retries, settings.cluster),
         };
+        let own_terms = settings.of(method);
         let own = Effective {
             timeout_ms: millis(decision.timeout, default_timeout_ms),
             retries: retries.unwrap_or(crate::decide::DEFAULT_RETRIES),
-            loadbalance: settings.of(method).balance.unwrap_or_default().name(),
+            loadbalance: own_terms.balance.unwrap_or_default().name(),
             cluster: cluster.unwrap_or_default().name(),
             weight: settings.weight(method),
+            more: MoreTerms::of(&own_terms, decision.cluster.as_deref()),
         };
         Some((endpoint.address.clone(), own))
     });

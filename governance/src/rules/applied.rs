@@ -77,6 +77,9 @@ pub struct Applied {
     pub findings: Vec<Finding>,
     /// Which services must be compiled again.
     pub affected: Affected,
+    /// Other documents that took effect, because this one gave up a resource that
+    /// stands in them, too; by key, with what was found in them.
+    pub accepted: Vec<(String, Vec<Finding>)>,
 }
 
 impl Applied {

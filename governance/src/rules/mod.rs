@@ -73,6 +73,7 @@ impl RuleSet {
             Origin::Store { .. } => key.to_owned(),
         };
         let mut report = Report::new(file);
+        let mut accepted = Vec::new();
         let affected = match parsed {
             Some(parsed) => self.replace(&parsed, text, &mut report),
             None if text.is_some() && key.ends_with(".script-router") => {
@@ -84,11 +85,11 @@ impl RuleSet {
                 );
                 Affected::Nothing
             }
-            None => self.apply_resources(key, text, &mut report),
+            None => self.apply_resources(key, text, &mut report, &mut accepted),
         };
         let findings = report.into_findings();
         self.keep_findings(key, &findings);
-        Applied { findings, affected }
+        Applied { findings, affected, accepted }
     }
 
     fn keep_findings(&mut self, key: &str, findings: &[Finding]) {
@@ -101,7 +102,13 @@ impl RuleSet {
 
     /// A resource that moves from one document to another may arrive before it
     /// leaves: documents that wait for that are looked at again.
-    fn apply_resources(&mut self, key: &str, text: Option<&str>, report: &mut Report) -> Affected {
+    fn apply_resources(
+        &mut self,
+        key: &str,
+        text: Option<&str>,
+        report: &mut Report,
+        accepted: &mut Vec<(String, Vec<Finding>)>,
+    ) -> Affected {
         let mut affected = self.resources.apply(key, text, report);
         if report.has_errors() {
             return affected;
@@ -109,7 +116,12 @@ impl RuleSet {
         for (key, file, text) in self.resources.waiting() {
             let mut report = Report::new(file);
             affected = affected.and(self.resources.apply(&key, Some(&text), &mut report));
-            self.keep_findings(&key, &report.into_findings());
+            let is_in_force = !report.has_errors();
+            let findings = report.into_findings();
+            self.keep_findings(&key, &findings);
+            if is_in_force {
+                accepted.push((key, findings));
+            }
         }
         affected
     }

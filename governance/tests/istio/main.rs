@@ -3,6 +3,7 @@
 //! out.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod changes;
 mod destination_rules;
 mod destinations;
 mod gateway;

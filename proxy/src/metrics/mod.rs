@@ -14,6 +14,7 @@ mod label_sets;
 mod method;
 mod process;
 mod registry;
+mod rules;
 mod text;
 mod worker;
 
@@ -27,8 +28,9 @@ use codec::Reason;
 pub(crate) use detection::DetectionMetrics;
 pub use method::MethodMetrics;
 pub(crate) use registry::registry_source;
+pub(crate) use rules::rules_source;
 pub use text::{CONTENT_TYPE, Family, Label, Text};
-pub use worker::{Side, WorkerMetrics};
+pub use worker::{Failback, Side, WorkerMetrics};
 
 use crate::detect::Detected;
 use label_sets::LabelSets;
@@ -191,11 +193,26 @@ fn render_worker_cells(text: &mut Text, workers: &[Arc<WorkerMetrics>]) {
         let count = sum(&|cells| cells.faults[reason as usize].get());
         faults.sample(&[("reason", reason.label())], count);
     }
-    let single: [Row<WorkerCells>; 4] = [
+    let single: [Row<WorkerCells>; 7] = [
         (
             "spanwire_retries_total",
             "Calls tried on another endpoint, having never been sent.",
             |cells| cells.retries.get(),
+        ),
+        (
+            "spanwire_resends_total",
+            "Calls sent again after they were sent and failed, because a rule says so.",
+            |cells| cells.resends.get(),
+        ),
+        (
+            "spanwire_mirrored_calls_total",
+            "Copies of calls sent to mirrors, because a rule says so.",
+            |cells| cells.mirrored.get(),
+        ),
+        (
+            "spanwire_ejections_total",
+            "Endpoints left out for a while by a worker, because they failed too often.",
+            |cells| cells.ejections.get(),
         ),
         ("spanwire_late_answers_total", "Answers that nobody waited for any more.", |cells| {
             cells.late_answers.get()
@@ -213,6 +230,14 @@ fn render_worker_cells(text: &mut Text, workers: &[Arc<WorkerMetrics>]) {
     ];
     for (name, help, read) in single {
         text.counter(name, help).sample(&[], sum(&read));
+    }
+    let mut failbacks = text.counter(
+        "spanwire_failbacks_total",
+        "Failed calls repeated in the background, by what came of it.",
+    );
+    for came_to in Failback::ALL {
+        let count = sum(&|cells| cells.failbacks[came_to as usize].get());
+        failbacks.sample(&[("result", came_to.label())], count);
     }
     let mut open = text.gauge("spanwire_connections", "Open connections.");
     for side in Side::ALL {

@@ -20,7 +20,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use codec::{Fault, Outcome, Reason};
-use governance::EndpointId;
+use governance::{EndpointId, Mock};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::time::timeout_at;
@@ -114,6 +114,9 @@ impl Tcp {
             let route = match route::choose(worker, ask) {
                 Ok(route) => route,
                 Err(Refusal::Fault(fault)) => return Err(fault),
+                Err(Refusal::Mocked { mock, cause }) => {
+                    return Err(cause.unwrap_or_else(|| unanswerable(&mock)));
+                }
                 Err(Refusal::Unlisted) => {
                     // The first time, it may have been listed in between.
                     let Some(changes) = &mut changes else {
@@ -211,6 +214,15 @@ impl Tcp {
         };
         observe_record(&self.worker, &record);
     }
+}
+
+/// The fault of a connection that a rule wants answered.
+fn unanswerable(mock: &Mock) -> Fault {
+    Fault::new(
+        Reason::Denied,
+        format!("a rule has `mock: {}` take a provider's place", mock.text),
+        "a mock answers calls, and plain TCP carries none: leave the service out of the rule",
+    )
 }
 
 /// Has the system find out whether a silent peer is still there.

@@ -140,7 +140,7 @@ impl Document {
         if providers.is_empty() && side == Some("provider") {
             providers.clone_from(&addresses);
         }
-        let set = self.read_parameters(map, report);
+        let set = self.read_parameters(map, side == Some("provider"), report);
         let matches = map.value("match").and_then(|node| {
             if !self.is_v30 {
                 let severity = report.severity_of_loss(compat);
@@ -215,7 +215,12 @@ impl Document {
         }
     }
 
-    fn read_parameters(&self, map: &mut Mapping<'_>, report: &mut Report) -> Set {
+    fn read_parameters(
+        &self,
+        map: &mut Mapping<'_>,
+        for_providers: bool,
+        report: &mut Report,
+    ) -> Set {
         let Some(node) = map.value("parameters") else {
             report.error(
                 map.position(),
@@ -238,7 +243,7 @@ impl Document {
                 continue;
             }
             let value_text = java_text(value);
-            check_parameter(key_text, &value_text, key, self.compat, report);
+            check_parameter(key_text, &value_text, key, for_providers, self.compat, report);
             set.push((key_text.into(), value_text.into()));
         }
         set
@@ -289,7 +294,8 @@ fn read_url(node: &Node, compat: Compat, report: &mut Report) -> Option<Override
     for (key, value) in &set {
         // A URL says in its parameters when it applies, too.
         if &**key != "providerAddresses" && !FIXED_KEYS.contains(&&**key) {
-            check_parameter(key, value, node, compat, report);
+            let for_providers = get("side") == Some("provider");
+            check_parameter(key, value, node, for_providers, compat, report);
         }
     }
     if get("enabled").is_some_and(|value| !value.eq_ignore_ascii_case("true")) {
@@ -351,8 +357,25 @@ mod tests {
 
     #[test]
     fn what_is_not_honoured_is_refused() {
-        let text = "configs: [{side: consumer, parameters: {mock: 'force:return null'}}]\n";
-        assert_eq!(read(text, Compat::Documented).1, ["parameter-not-honoured"]);
+        for (parameter, codes) in [
+            ("heartbeat: 1", &["parameter-not-honoured"][..]),
+            ("echo.forks: 3", &["parameter-not-honoured"]),
+            ("mock: 'true'", &["mock-class"]),
+            ("mock: 'force:return {x'", &["bad-parameter"]),
+            ("echo.mock: 'force:return empty'", &["mock-empty"]),
+            ("mock: 'fail:throw lab.Refused', sticky: true, actives: 3", &[]),
+            ("hash.nodes: 2", &["bad-parameter"]),
+            ("loadbalance: consistenthash, echo.hash.arguments: '0,1'", &[]),
+            ("cluster: zone-aware", &["cluster-not-honoured"]),
+            ("cluster: broadcast, broadcast.fail.percent: 101", &["bad-parameter"]),
+            ("executes: 3", &["acts-in-provider"]),
+            ("async: true", &["acts-in-caller"]),
+        ] {
+            let text = format!("configs: [{{side: consumer, parameters: {{{parameter}}}}}]\n");
+            assert_eq!(read(&text, Compat::Documented).1, codes, "{parameter}");
+        }
+        let text = "configs: [{side: provider, parameters: {executes: 3, accesslog: true}}]\n";
+        assert_eq!(read(text, Compat::Documented).1, [""; 0]);
         let text = "configs: [{parameters: {timeout: 1}}]\n";
         assert_eq!(read(text, Compat::Documented).1, ["side-missing"]);
         let text = "configs: [{side: consumer}]\n";

@@ -17,13 +17,14 @@ mod key;
 mod linkerd;
 pub(crate) mod mesh;
 pub(crate) mod resource;
+mod split;
 mod string_match;
 mod table;
 pub(crate) mod tag;
 
 use std::collections::BTreeMap;
 
-use crate::document::{Finding, Position, Report};
+use crate::document::{Finding, Position, Report, Severity};
 
 pub(crate) use address::is_meant as address_is_meant;
 pub use applied::{Affected, Applied, Compat, Origin};
@@ -49,12 +50,20 @@ pub struct RuleSet {
     pub(crate) affinities: Table<AffinityRule>,
     pub(crate) resources: Resources,
     findings: BTreeMap<String, Vec<Finding>>,
+    /// Whether what is only worth knowing is told.
+    notes: bool,
 }
 
 impl RuleSet {
     /// Without any rule.
     pub fn new(compat: Compat) -> Self {
         RuleSet { compat, ..Self::default() }
+    }
+
+    /// The same, telling also what is only worth knowing ([`Severity::Info`]): what
+    /// dubbo-go reads otherwise, what Java does not act on.
+    pub fn with_notes(self) -> Self {
+        RuleSet { notes: true, ..self }
     }
 
     /// Whose reading counts.
@@ -87,7 +96,8 @@ impl RuleSet {
             }
             None => self.apply_resources(key, text, &mut report, &mut accepted),
         };
-        let findings = report.into_findings();
+        let mut findings = report.into_findings();
+        findings.retain(|finding| self.notes || finding.severity > Severity::Info);
         self.keep_findings(key, &findings);
         Applied { findings, affected, accepted }
     }

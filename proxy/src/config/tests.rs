@@ -143,7 +143,7 @@ fn a_file_that_is_not_there_is_one_finding() {
     assert_eq!(findings.len(), 1);
     assert_eq!(
         findings[0].to_string(),
-        "error: no/such/proxy.yaml: the configuration cannot be read: No such file or directory (os error 2)"
+        "error: no/such/proxy.yaml: the configuration cannot be read: No such file or directory (os error 2) [unreadable]"
     );
 }
 

@@ -101,8 +101,7 @@ fn policies_by_port_and_subset() {
         let rules = virtual_service(&format!("{{route: [{{destination: {{{to}}}}}]}}")) + &rule;
         order(&decide(&rules, "", ""), part)
     };
-    // "Port-level settings … override the destination-level settings": none of those
-    // is inherited there.
+    // What stands for a port is all that holds there: nothing is inherited.
     let (port, other) = ("host: shop, port: {number: 20881}", "host: shop, port: {number: 20880}");
     assert_eq!(of(port, "policy.balance"), r#""random""#);
     assert_eq!(of(port, "policy.connection_pool"), "-");

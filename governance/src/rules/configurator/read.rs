@@ -40,6 +40,9 @@ impl Configurators {
         let document = Document::read(&mut map, about, scope, compat, report);
         let mut overrides = Vec::new();
         for node in map.list("configs", report) {
+            if report.is_hopeless(compat) {
+                break;
+            }
             let Some(mut item) = node.mapping("a configuration", report) else { continue };
             document.read_item(&mut item, &mut overrides, report);
             item.finish(report);

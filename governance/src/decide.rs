@@ -13,6 +13,7 @@ use crate::directives::{Directives, Mirrors, TrafficPolicy};
 use crate::endpoint::{EndpointId, none_if_zero};
 use crate::route::{CallView, Emptied, Narrowing, Trace, Untraced, Verdict};
 use crate::rules::Compat;
+use crate::script::ScriptFailure;
 use crate::service::{Service, Variant, is_wanted};
 use crate::set::EndpointSet;
 use crate::settings::{Cluster, Terms};
@@ -92,6 +93,20 @@ impl Scratch {
     /// Empty; it grows to the largest service it meets.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// As [`Scratch::new`], with a clock that ends scripts that run for too long: it
+    /// tells the time since any fixed moment. Without one, a script's steps are counted
+    /// and nothing else, and what it answers depends on nothing but the call.
+    pub fn with_clock(clock: impl Fn() -> Duration + 'static) -> Self {
+        let mut scratch = Self::default();
+        scratch.sets.scripts.clock = Some(Rc::new(clock));
+        scratch
+    }
+
+    /// The script that failed last since this was asked, if one did.
+    pub fn take_script_failure(&mut self) -> Option<ScriptFailure> {
+        self.sets.scripts.failure.take()
     }
 
     /// The endpoints that the last decision chose from, by index.

@@ -12,6 +12,7 @@ pub(crate) mod configurator;
 mod head;
 mod key;
 pub(crate) mod mesh;
+pub(crate) mod script;
 mod string_match;
 mod table;
 pub(crate) mod tag;
@@ -19,6 +20,7 @@ pub(crate) mod tag;
 use std::collections::BTreeMap;
 
 use crate::document::{Finding, Position, Report};
+use crate::script::ScriptLimits;
 
 pub(crate) use address::is_meant as address_is_meant;
 pub use applied::{Affected, Applied, Compat, Origin};
@@ -29,6 +31,7 @@ use affinity::AffinityRule;
 use condition::ConditionRule;
 use configurator::Configurators;
 use mesh::MeshRule;
+use script::ScriptRule;
 use table::Table;
 use tag::TagRule;
 
@@ -41,6 +44,9 @@ pub struct RuleSet {
     pub(crate) configurators: Table<Configurators>,
     pub(crate) meshes: Table<MeshRule>,
     pub(crate) affinities: Table<AffinityRule>,
+    pub(crate) scripts: Table<ScriptRule>,
+    /// `None` where scripts are off.
+    script_limits: Option<ScriptLimits>,
     findings: BTreeMap<String, Vec<Finding>>,
 }
 
@@ -48,6 +54,11 @@ impl RuleSet {
     /// Without any rule.
     pub fn new(compat: Compat) -> Self {
         RuleSet { compat, ..Self::default() }
+    }
+
+    /// Runs script rules, within these limits; `None`, as at first, refuses them.
+    pub fn with_scripts(self, limits: Option<ScriptLimits>) -> Self {
+        RuleSet { script_limits: limits, ..self }
     }
 
     /// Whose reading counts.
@@ -72,15 +83,6 @@ impl RuleSet {
         let mut report = Report::new(file);
         let affected = match parsed {
             Some(parsed) => self.replace(&parsed, text, &mut report),
-            None if key.ends_with(".script-router") => {
-                report.error(
-                    Position::default(),
-                    "script-not-run",
-                    "script rules are not run here",
-                    "write what the script does as a condition, tag or mesh rule",
-                );
-                Affected::Nothing
-            }
             None => {
                 report.error(
                     Position::default(),
@@ -130,6 +132,24 @@ impl RuleSet {
                 be_lenient(compat, report);
                 rule
             }),
+            Kind::Script => {
+                let limits = self.script_limits;
+                replace_in(&mut self.scripts, key, text, report, |text, report| {
+                    let Some(limits) = limits else {
+                        report.error(
+                            Position::default(),
+                            "script-not-run",
+                            "scripts are off",
+                            "set scripts: true in the proxy's configuration, or write what the \
+                             script does as a condition, tag or mesh rule",
+                        );
+                        return None;
+                    };
+                    let rule = ScriptRule::read(text, limits, compat, report);
+                    be_lenient(compat, report);
+                    rule
+                });
+            }
             Kind::Configurators => {
                 replace_in(&mut self.configurators, key, text, report, |text, report| {
                     let rule = Configurators::read(text, &key.about, key.scope(), compat, report);

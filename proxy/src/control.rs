@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use dashmap::DashSet;
-use governance::{Affected, Endpoint, EndpointIds, Options, RuleSet, Service};
+use governance::{Affected, Endpoint, EndpointIds, Options, RuleSet, ScriptLimits, Service};
 use registry::{Registry, RuleDocument, ServiceState, View};
 
 use crate::config::{Config, StaticService};
@@ -76,7 +76,7 @@ impl Control {
             options: Options::default(),
             configured: HashMap::new(),
             has_store: false,
-            rules: RuleSet::default(),
+            rules: RuleSet::default().with_scripts(config.scripts.then(ScriptLimits::default)),
             documents: HashMap::new(),
             services: HashMap::new(),
             view: Arc::default(),

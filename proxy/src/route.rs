@@ -101,13 +101,18 @@ pub(crate) fn choose(worker: &Worker, ask: Ask<'_>) -> Result<Route, Refusal> {
         now_ms: worker.unix_ms(ask.now),
     };
     let decide = |service: &Service| {
-        let decision = governance::decide(
+        let mut scratch = worker.scratch.borrow_mut();
+        let decided = governance::decide(
             service,
             &request,
             &worker.health.at(ask.now),
             &mut *worker.dice.borrow_mut(),
-            &mut worker.scratch.borrow_mut(),
-        )?;
+            &mut scratch,
+        );
+        if let Some(failure) = scratch.take_script_failure() {
+            worker.script_failed(&failure, ask.now);
+        }
+        let decision = decided?;
         let endpoint = service.endpoints()[decision.endpoint].id;
         Ok((decision, endpoint))
     };

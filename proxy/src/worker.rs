@@ -1,12 +1,12 @@
 //! What the connections of one worker thread share, whatever protocol they
 //! speak. Nothing here is `Send`, locked, or handed to another thread.
 
-use std::cell::{Ref, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::io;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use governance::{Dice, EndpointId, Options, RuleSet, Scratch, Service};
+use governance::{Dice, EndpointId, Options, RuleSet, Scratch, ScriptFailure, Service};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -18,6 +18,9 @@ use crate::health::Health;
 use crate::methods::Methods;
 use crate::metrics::WorkerMetrics;
 use crate::snapshot::{Published, Snapshot};
+
+/// A script that fails is logged at most so often; it may fail at every call.
+const SCRIPT_LOG_PAUSE: Duration = Duration::from_secs(10);
 
 /// One worker.
 pub(crate) struct Worker {
@@ -35,6 +38,7 @@ pub(crate) struct Worker {
     published: Arc<Published>,
     snapshot: RefCell<(u64, Arc<Snapshot>)>,
     clock: Clock,
+    script_logged: Cell<Option<Instant>>,
 }
 
 impl Worker {
@@ -48,6 +52,7 @@ impl Worker {
     ) -> Self {
         let generation = published.generation();
         let snapshot = RefCell::new((generation, published.load()));
+        let started = Instant::now();
         Worker {
             limits,
             timeouts,
@@ -58,7 +63,7 @@ impl Worker {
             subscriptions,
             methods: RefCell::default(),
             health: Health::default(),
-            scratch: RefCell::default(),
+            scratch: RefCell::new(Scratch::with_clock(move || started.elapsed())),
             dice: RefCell::new(Random(fastrand::Rng::new())),
             no_service: Arc::new(Service::compile(
                 "",
@@ -67,6 +72,7 @@ impl Worker {
                 &Options::default(),
             )),
             clock: Clock::new(),
+            script_logged: Cell::new(None),
         }
     }
 
@@ -102,6 +108,19 @@ impl Worker {
         }
         self.health.failed(endpoint, Instant::now());
         self.metrics.connect_failed();
+    }
+
+    /// A script had no answer for a call, which was routed without it.
+    pub(crate) fn script_failed(&self, failure: &ScriptFailure, now: Instant) {
+        self.metrics.script_failed(failure.reason);
+        let ScriptFailure { rule, reason, detail } = failure;
+        let is_due = |last: Instant| now.saturating_duration_since(last) >= SCRIPT_LOG_PAUSE;
+        if self.script_logged.get().is_none_or(is_due) {
+            self.script_logged.set(Some(now));
+            tracing::warn!(rule = &**rule, reason = reason.label(), detail, "a script failed");
+        } else {
+            tracing::debug!(rule = &**rule, reason = reason.label(), detail, "a script failed");
+        }
     }
 
     /// `now` in milliseconds since 1970.

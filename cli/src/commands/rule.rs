@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
-use governance::{Compat, Finding, Origin, RuleSet, Severity};
+use governance::{Compat, Finding, Origin, RuleSet, ScriptLimits, Severity};
 
 use super::Command;
 use crate::exit::{Exit, Failure};
@@ -61,7 +61,8 @@ impl Lint {
         if files.is_empty() {
             return Err(Failure::new("there is no .yaml or .yml file in these folders", ""));
         }
-        let mut rules = RuleSet::new(Compat::Documented);
+        let mut rules =
+            RuleSet::new(Compat::Documented).with_scripts(Some(ScriptLimits::default()));
         let mut findings = Vec::new();
         for file in &files {
             findings.extend(check(file, &mut rules)?);

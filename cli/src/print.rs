@@ -24,12 +24,36 @@ pub(crate) fn error(message: &str, hint: &str) {
     to_stderr(&paint(Severity::Error, message, hint));
 }
 
+/// Prints findings, and behind them that they are why something is not done.
+pub(crate) fn refusal(found: &[Finding], message: &str) -> io::Result<()> {
+    findings(found, Format::Text)?;
+    to_stderr("\n");
+    error(message, "");
+    Ok(())
+}
+
 /// Prints every finding: for people on standard error, or as a JSON array of
 /// `{file, line, column, code, severity, message, hint}` on standard output.
 ///
 /// # Errors
 /// When standard output cannot be written.
 pub(crate) fn findings(findings: &[Finding], format: Format) -> io::Result<()> {
+    write_findings(findings, format, |_| String::new())
+}
+
+/// As [`findings`], each for people with its code, which has a page.
+///
+/// # Errors
+/// When standard output cannot be written.
+pub(crate) fn rule_findings(findings: &[Finding], format: Format) -> io::Result<()> {
+    write_findings(findings, format, |finding| format!(" [{}]", finding.code))
+}
+
+fn write_findings(
+    findings: &[Finding],
+    format: Format,
+    suffix: impl Fn(&Finding) -> String,
+) -> io::Result<()> {
     if format == Format::Json {
         let mut stdout = io::stdout().lock();
         serde_json::to_writer(&mut stdout, findings)?;
@@ -37,11 +61,12 @@ pub(crate) fn findings(findings: &[Finding], format: Format) -> io::Result<()> {
     }
     for (i, finding) in findings.iter().enumerate() {
         let gap = if i == 0 { "" } else { "\n" };
-        let message = if finding.line == 0 {
-            format!("{}: {}", finding.file, finding.message)
+        let place = if finding.line == 0 {
+            finding.file.clone()
         } else {
-            format!("{}:{}:{}: {}", finding.file, finding.line, finding.column, finding.message)
+            format!("{}:{}:{}", finding.file, finding.line, finding.column)
         };
+        let message = format!("{place}: {}{}", finding.message, suffix(finding));
         to_stderr(&format!("{gap}{}", paint(finding.severity, &message, &finding.hint)));
     }
     Ok(())

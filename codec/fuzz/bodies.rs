@@ -7,6 +7,7 @@ use codec::dubbo::edit::{self, Edit, Missing};
 use codec::dubbo::{Dubbo, RequestHead};
 use codec::hessian2::{self, Limits};
 use codec::input::Input;
+use codec::triple::{Message, message};
 use codec::value::json::{Classes, to_json};
 use codec::{FrameCodec, RequestHead as _, jsonb};
 
@@ -87,5 +88,25 @@ pub(crate) fn jsonb_document(bytes: &[u8]) {
         assert_eq!(skip.value(&mut skipped), Ok(()));
         assert_eq!(skipped.at(), decoder.input().at());
         let _ = to_json(&value, Classes::Shown);
+    }
+}
+
+/// Bytes as the body of a Triple request: what can be read of the first message is the
+/// same whatever follows it, and whether or not the rest has come.
+pub(crate) fn triple_message(bytes: &[u8]) {
+    let first = Message::new(bytes);
+    let _ = (first.serialization().is_ok(), first.parameter_types().is_ok());
+    let is_whole = message::length(bytes).is_some_and(|length| length <= bytes.len() as u64);
+    let followed = [bytes, b"\x00\x00\x00\x00\x01x"].concat();
+    for index in 0..4 {
+        let argument = first.argument(index);
+        if let Ok(argument) = &argument {
+            assert!(is_whole || argument.is_some());
+            assert_eq!(Message::new(&followed).argument(index).ok().as_ref(), Some(argument));
+        }
+        let half = Message::new(&bytes[..bytes.len() / 2]);
+        if let Ok(found) = half.argument(index) {
+            assert_eq!(Some(found), argument.ok());
+        }
     }
 }

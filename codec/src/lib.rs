@@ -12,6 +12,7 @@
 //! * [`dubbo`]: the Dubbo protocol.
 //! * [`http`]: what HTTP/1.1, HTTP/2 and gRPC messages mean; their bytes are
 //!   read by libraries, in the `proxy` crate.
+//! * [`triple`]: Dubbo 3's dialect of gRPC.
 //! * [`hessian2`]: the serialization most Dubbo and SOFA bodies are written in.
 //! * [`jsonb`]: fastjson2's binary form, Dubbo's other default serialization.
 //! * [`value`]: the neutral, self-describing value that bridges and rules use.
@@ -28,6 +29,7 @@ pub mod http;
 pub mod input;
 pub mod jsonb;
 pub mod substitute;
+pub mod triple;
 pub mod value;
 
 pub use error::{DecodeError, EditError};

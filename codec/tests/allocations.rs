@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::hint::black_box;
 
 use codec::dubbo::Dubbo;
+use codec::http::{Dialect, Head};
 use codec::{FrameCodec, RequestHead};
 
 struct Counting;
@@ -96,4 +97,35 @@ fn an_answer_is_judged_and_an_id_set_without_allocating() {
         });
         assert_eq!(count, 0, "{}", json["name"]);
     }
+}
+
+#[test]
+fn a_triple_call_is_read_without_allocating() {
+    let headers = [
+        ("content-type", "application/grpc+proto"),
+        ("tri-consumer-appname", "shop"),
+        ("tri-service-version", "1.0.0"),
+        ("tri-service-group", "g"),
+        ("grpc-timeout", "5000000u"),
+        ("user", "u7"),
+    ];
+    let mut request = http::Request::post("/lab.EchoService/say");
+    for (name, value) in headers {
+        request = request.header(name, value);
+    }
+    let (parts, ()) = request.body(()).unwrap().into_parts();
+    let body = b"\x00\x00\x00\x00\x0f\x0a\x08hessian4\x12\x03\x02no";
+    let count = allocations(|| {
+        let dialect = Dialect::of(black_box(&parts.headers));
+        assert_eq!(dialect, Dialect::Triple);
+        let head = Head::new(black_box(&parts), dialect, |_| false).with_body(black_box(body));
+        black_box(head.target().unwrap());
+        black_box(head.group().unwrap());
+        black_box(head.timeout().unwrap());
+        black_box(head.field("user").unwrap().unwrap());
+        black_box(head.field("remote.application").unwrap().unwrap());
+        black_box(head.argument(0).unwrap().unwrap());
+        black_box(head.argument_bytes(0).unwrap().unwrap());
+    });
+    assert_eq!(count, 0);
 }

@@ -15,7 +15,7 @@ fn samples(lines: &str) -> Vec<Vec<u8>> {
             (0..hex.len()).step_by(2).map(digit).collect()
         })
         .collect();
-    assert!(samples.len() > 100);
+    assert!(samples.len() > 80);
     samples
 }
 
@@ -58,6 +58,7 @@ fn rounds(default: usize) -> usize {
 }
 
 const FRAMES: &str = include_str!("../testdata/dubbo_frames.jsonl");
+const CALLS: &str = include_str!("../testdata/triple_calls.jsonl");
 const VALUES: &str = include_str!("../testdata/hessian2.jsonl");
 
 #[test]
@@ -68,6 +69,12 @@ fn dubbo_frames() {
 #[test]
 fn hessian2_values() {
     inputs(samples(VALUES), rounds(20_000), 2).for_each(|bytes| bodies::hessian2_values(&bytes));
+}
+
+#[test]
+fn triple_messages() {
+    let bodies = samples(&CALLS.replace("\"data\":\"", "\n\"hex\": \""));
+    inputs(bodies, rounds(20_000), 4).for_each(|bytes| bodies::triple_message(&bytes));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use codec::dubbo::edit::{self, Edit};
 use codec::dubbo::{Call, Dubbo, Header, RequestHead, Serialization, reply};
 use codec::hessian2::{self, Limits, decode, encode};
 use codec::input::Input;
+use codec::triple::{self, Message};
 use codec::value::{List, Map, Value};
 use codec::{DecodeError, Fault, FrameCodec, Outcome, Reason, RequestHead as _, Substitute, jsonb};
 use proptest::collection::vec;
@@ -43,6 +44,18 @@ fn any_value() -> impl Strategy<Value = Value> {
             }),
         ]
     })
+}
+
+/// A length-delimited field of protobuf.
+fn field(number: u8, bytes: &[u8], out: &mut Vec<u8>) {
+    out.push(number << 3 | 2);
+    let mut length = bytes.len();
+    while length >= 0x80 {
+        out.push(length as u8 | 0x80);
+        length >>= 7;
+    }
+    out.push(length as u8);
+    out.extend_from_slice(bytes);
 }
 
 /// Makes each reference one to a container begun before it; where there is
@@ -144,6 +157,71 @@ proptest! {
         let mut without = BytesMut::new();
         edit::request(&with, Edit { set: &[], remove: &[&name] }, &mut without).unwrap();
         prop_assert_eq!(without, frame);
+    }
+
+    /// Fields of later versions stand between those that are known.
+    #[test]
+    fn arguments_are_the_same_in_triple_as_in_dubbo(
+        mut arguments in vec(any_value(), 0..4),
+        unknown in vec(any::<u8>(), 0..200),
+        behind in vec(any::<u8>(), 0..20),
+    ) {
+        arguments.iter_mut().for_each(|argument| bind(argument, &mut 0));
+        let mut wrapper = Vec::new();
+        field(1, b"hessian4", &mut wrapper);
+        for argument in &arguments {
+            field(2, &encode::to_bytes(argument), &mut wrapper);
+            field(9, &unknown, &mut wrapper);
+        }
+        arguments.iter().for_each(|_| field(3, b"int", &mut wrapper));
+        let mut body = vec![0];
+        body.extend_from_slice(&u32::try_from(wrapper.len()).unwrap().to_be_bytes());
+        body.extend_from_slice(&wrapper);
+        body.extend_from_slice(&behind);
+        let call = Call {
+            service: "lab.EchoService".to_owned(),
+            version: String::new(),
+            group: String::new(),
+            method: "echo".to_owned(),
+            parameter_types: "I".repeat(arguments.len()),
+            arguments: arguments.clone(),
+            attachments: Vec::new(),
+        };
+        let mut frame = BytesMut::new();
+        call.write(1, false, &mut frame);
+        let (dubbo, triple) = (RequestHead::new(&frame), Message::new(&body));
+        for (index, argument) in arguments.iter().enumerate() {
+            prop_assert_eq!(triple.argument(index), dubbo.argument(index));
+            let bytes = encode::to_bytes(argument);
+            prop_assert_eq!(triple.argument_bytes(index), Ok(Some(&bytes[..])));
+        }
+        prop_assert_eq!(triple.argument(arguments.len()), Ok(None));
+        prop_assert_eq!(triple.parameter_types(), Ok(&*call.parameter_types));
+    }
+
+    /// As `QueryStringDecoder` does it: a plus sign is a space.
+    #[test]
+    fn java_reads_the_text_of_a_triple_fault(detail in any::<String>()) {
+        let fault = Fault::new(Reason::Timeout, detail, "wait");
+        let trailers = triple::answer::trailers(&fault);
+        let message = trailers["grpc-message"].to_str().unwrap().replace('+', " ");
+        let mut bytes = Vec::new();
+        let mut rest = message.as_bytes();
+        while let [byte, more @ ..] = rest {
+            rest = match (byte, more) {
+                (b'%', [high, low, more @ ..]) => {
+                    let digits = [*high, *low];
+                    let digits = std::str::from_utf8(&digits).unwrap();
+                    bytes.push(u8::from_str_radix(digits, 16).unwrap());
+                    more
+                }
+                _ => {
+                    bytes.push(*byte);
+                    more
+                }
+            };
+        }
+        prop_assert_eq!(String::from_utf8(bytes).unwrap(), fault.to_string());
     }
 
     #[test]

@@ -1,22 +1,38 @@
 //! Which of several endpoints: health, weight, and the balancers.
 
+mod places;
+
 use std::collections::HashMap;
 
+use codec::RequestHead;
 use foldhash::fast::FixedState;
 
 use crate::decide::{Dice, Loads};
+use crate::directives::Warmup;
 use crate::endpoint::{Endpoint, EndpointId};
+use crate::hash::{HashArguments, Ring};
 use crate::rules::Compat;
 use crate::service::Service;
 use crate::set::EndpointSet;
-use crate::settings::{Balance, Terms};
+use crate::settings::{Balance, MethodSettings, Terms};
+
+pub(crate) use places::{Places, hash_of};
 
 /// What a pick is made from.
 pub(crate) struct Choice<'a> {
     pub(crate) service: &'a Service,
     pub(crate) terms: &'a Terms,
     pub(crate) method: &'a str,
-    pub(crate) balance: Balance,
+    pub(crate) head: &'a dyn RequestHead,
+    /// What is said of the first endpoint, which counts for all in Dubbo.
+    pub(crate) settings: MethodSettings,
+    /// The first endpoint that is available, whatever the balancer.
+    pub(crate) takes_first: bool,
+    /// A destination rule's warm-up, which then counts before Dubbo's own.
+    pub(crate) warmup: Option<&'a Warmup>,
+    /// What the call hashes to, and the table of the destination rule to look that
+    /// up in.
+    pub(crate) hashed: Option<(u64, &'a Places)>,
     pub(crate) tried: &'a [EndpointId],
     pub(crate) now_ms: u64,
 }
@@ -26,6 +42,8 @@ pub(crate) struct Choice<'a> {
 pub(crate) struct Memory {
     usable: EndpointSet,
     turns: Turns,
+    /// The endpoint that a service's sticky calls went to last.
+    stuck: HashMap<Box<str>, EndpointId, FixedState>,
 }
 
 /// How far each endpoint's next turn is, by service.
@@ -43,7 +61,35 @@ impl Choice<'_> {
         dice: &mut dyn Dice,
         memory: &mut Memory,
     ) -> Option<(usize, bool)> {
-        let Memory { usable, turns } = memory;
+        if self.settings.sticky != Some(true) {
+            return self.pick_afresh(candidates, loads, dice, memory);
+        }
+        let name = self.service.name();
+        if let Some(&stuck) = memory.stuck.get(name)
+            && !self.tried.contains(&stuck)
+            && loads.is_available(stuck)
+            && let Some(index) = candidates.iter().find(|&index| self.id(index) == Some(stuck))
+        {
+            return Some((index, false));
+        }
+        let picked = self.pick_afresh(candidates, loads, dice, memory);
+        if let Some(id) = picked.and_then(|(index, _)| self.id(index)) {
+            match memory.stuck.get_mut(name) {
+                Some(stuck) => *stuck = id,
+                None => drop(memory.stuck.insert(name.into(), id)),
+            }
+        }
+        picked
+    }
+
+    fn pick_afresh(
+        &self,
+        candidates: &EndpointSet,
+        loads: &dyn Loads,
+        dice: &mut dyn Dice,
+        memory: &mut Memory,
+    ) -> Option<(usize, bool)> {
+        let Memory { usable, turns, .. } = memory;
         let is_tried = |index| self.id(index).is_some_and(|id| self.tried.contains(&id));
         let is_weightless = |index: usize| {
             self.terms.endpoints.get(index).is_none_or(|settings| settings.weight(self.method) == 0)
@@ -51,7 +97,8 @@ impl Choice<'_> {
         // In Java weights count only where there is one above 0.
         let skip_weightless = self.terms.has_weightless
             && (self.service.compat == Compat::Documented
-                || candidates.iter().any(|index| !is_weightless(index)));
+                || self.balance() != Balance::ConsistentHash
+                    && candidates.iter().any(|index| !is_weightless(index)));
         // Ask about health only where the choice falls: leaving out what is not
         // available and choosing again gives the same distribution as asking first.
         for available_only in [true, false] {
@@ -83,6 +130,10 @@ impl Choice<'_> {
         None
     }
 
+    fn balance(&self) -> Balance {
+        self.settings.balance.unwrap_or_default()
+    }
+
     fn id(&self, index: usize) -> Option<EndpointId> {
         self.endpoint(index).map(|endpoint| endpoint.id)
     }
@@ -93,6 +144,11 @@ impl Choice<'_> {
 
     fn weight(&self, index: usize) -> u64 {
         self.terms.endpoints.get(index).map_or(0, |settings| {
+            if let Some(warmup) = self.warmup {
+                let share = warmup.share(settings.started_ms, self.now_ms);
+                let weight = u64::from(settings.weight(self.method)) * FINE;
+                return if weight == 0 { 0 } else { ((weight as f64 * share) as u64).max(1) };
+            }
             u64::from(if self.now_ms >= self.terms.warm_from_ms {
                 settings.weight(self.method)
             } else {
@@ -110,10 +166,13 @@ impl Choice<'_> {
         turns: &mut Turns,
     ) -> Option<usize> {
         let count = usable.count();
-        if count <= 1 {
+        if count <= 1 || self.takes_first {
             return usable.nth(0);
         }
-        match self.balance {
+        if let Some((hash, places)) = self.hashed {
+            return places.find(hash, usable).or_else(|| usable.nth(0));
+        }
+        match self.balance() {
             Balance::Random => self.weighted(usable, dice.roll()),
             Balance::P2c => {
                 let first = index_of(dice.roll(), count);
@@ -127,6 +186,12 @@ impl Choice<'_> {
             Balance::LeastActive => self.least(usable, dice, |id| f64::from(loads.active(id))),
             Balance::ShortestResponse => self.least(usable, dice, |id| loads.cost(id)),
             Balance::RoundRobin => self.next_turn(usable, turns),
+            Balance::ConsistentHash => {
+                let arguments = self.settings.hash_arguments.unwrap_or(HashArguments::FIRST);
+                let any = || (dice.roll() * f64::from(u32::MAX)) as u32;
+                let point = arguments.point(self.head).unwrap_or_else(any);
+                self.terms.ring(&self.settings).and_then(|ring: &Ring| ring.next(point, usable))
+            }
         }
     }
 
@@ -205,6 +270,22 @@ impl Choice<'_> {
             ahead.retain(|id, _| known(id));
         }
         Some(index)
+    }
+}
+
+/// Weights that grow smoothly need small steps.
+const FINE: u64 = 1000;
+
+impl Warmup {
+    /// The share of its weight that an endpoint gets which started then; one that
+    /// does not say when counts as warm.
+    fn share(&self, started_ms: Option<u64>, now_ms: u64) -> f64 {
+        let Some(started) = started_ms else { return 1.0 };
+        let age = now_ms.saturating_sub(started) as f64 / self.duration.as_millis().max(1) as f64;
+        if age >= 1.0 {
+            return 1.0;
+        }
+        age.powf(1.0 / self.aggression).max(self.minimum_percent / 100.0)
     }
 }
 

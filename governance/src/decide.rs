@@ -1,22 +1,28 @@
 //! One call, one decision: which endpoint, how long, how often again.
 
-use std::collections::{BTreeMap, HashMap};
+mod fault;
+
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use codec::{Fault, Reason, RequestHead};
-use foldhash::fast::FixedState;
 
 use crate::balance::{Choice, Memory};
+use crate::cluster::{ClusterPolicy, Mock};
 use crate::directives::{Directives, Mirrors, TrafficPolicy};
 use crate::endpoint::{EndpointId, none_if_zero};
-use crate::route::{CallView, Emptied, Narrowing, Trace, Untraced, Verdict};
+use crate::known_terms::KnownTerms;
+use crate::route::{CallView, Narrowing, Routed, Taken, Trace, Untraced, hashed};
 use crate::rules::Compat;
 use crate::script::ScriptFailure;
 use crate::service::{Service, Variant, is_wanted};
 use crate::set::EndpointSet;
-use crate::settings::{Cluster, Terms};
+use crate::settings::{Balance, Cluster, MethodSettings, Terms};
+
+pub(crate) use fault::none_left;
+use fault::{emptied, no_provider, unreadable, weightless};
 
 /// Dubbo's number of retries after the first attempt
 /// (`CommonConstants.DEFAULT_RETRIES`).
@@ -72,23 +78,6 @@ pub struct Scratch {
     terms: KnownTerms,
 }
 
-/// What configurators made of endpoints, by service and caller. Made when a
-/// caller first calls, and forgotten all at once when there are many.
-type KnownTerms = HashMap<u64, Vec<CallerTerms>, FixedState>;
-
-#[derive(Debug)]
-struct CallerTerms {
-    address: Box<str>,
-    application: Box<str>,
-    labels: BTreeMap<String, String>,
-    terms: Rc<Terms>,
-}
-
-/// How many services' terms are remembered.
-const KNOWN_SERVICES: usize = 4096;
-/// How many callers' terms are remembered for each.
-const KNOWN_CALLERS: usize = 64;
-
 impl Scratch {
     /// Empty; it grows to the largest service it meets.
     pub fn new() -> Self {
@@ -109,10 +98,25 @@ impl Scratch {
         self.sets.scripts.failure.take()
     }
 
-    /// The endpoints that the last decision chose from, by index.
-    pub(crate) fn candidates(&self) -> impl Iterator<Item = usize> + '_ {
+    /// The endpoints that the last decision chose from, by index in
+    /// [`Service::endpoints`].
+    pub fn candidates(&self) -> impl Iterator<Item = usize> + '_ {
         self.sets.candidates.iter()
     }
+}
+
+/// What becomes of a call.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Resolution {
+    /// An endpoint takes it.
+    Send(Decision),
+    /// A rule answers in a provider's place.
+    Answer {
+        /// With this.
+        mock: Arc<Mock>,
+        /// Why no endpoint would have taken the call; `None` where none was asked.
+        cause: Option<Fault>,
+    },
 }
 
 /// Where a call goes and how.
@@ -128,6 +132,11 @@ pub struct Decision {
     pub retries: u32,
     /// The endpoint was tried already, because there is no other.
     pub repeats: bool,
+    /// Calls of this method in flight to the endpoint at most; 0 for any number.
+    pub actives: u32,
+    /// What becomes of it beyond one attempt; `None` where no configurator says
+    /// anything.
+    pub cluster: Option<Arc<ClusterPolicy>>,
     /// How long to wait before the call is sent: an injected delay, which the
     /// deadline includes. Only for the first attempt.
     pub delay: Option<Duration>,
@@ -146,17 +155,19 @@ pub struct Decision {
 ///
 /// # Errors
 /// A [`Fault`] that names what was asked and what there is:
-/// [`Reason::NoEndpoint`], [`Reason::Denied`] where a rule is there to deny such
-/// calls, [`Reason::Injected`] where a route says that this one fails,
-/// [`Reason::Answered`] where a route answers an HTTP request itself, or
-/// [`Reason::Unreadable`] where the call's version is needed and cannot be read.
+/// [`NoEndpoint`](codec::Reason::NoEndpoint), [`Denied`](codec::Reason::Denied)
+/// where a rule is there to deny such calls,
+/// [`Injected`](codec::Reason::Injected) where a route says that this one fails,
+/// [`Answered`](codec::Reason::Answered) where a route answers such calls itself, or
+/// [`Unreadable`](codec::Reason::Unreadable) where the call's version is needed and
+/// cannot be read.
 pub fn decide(
     service: &Service,
     request: &Request<'_>,
     loads: &dyn Loads,
     dice: &mut dyn Dice,
     scratch: &mut Scratch,
-) -> Result<Decision, Fault> {
+) -> Result<Resolution, Fault> {
     decide_traced(service, request, loads, dice, scratch, &mut Untraced)
 }
 
@@ -168,49 +179,153 @@ pub(crate) fn decide_traced<T: Trace>(
     dice: &mut dyn Dice,
     scratch: &mut Scratch,
     trace: &mut T,
-) -> Result<Decision, Fault> {
+) -> Result<Resolution, Fault> {
     let call = view(service, request)?;
+    let mut mock = None;
+    let resolved = resolve(service, request, &call, loads, dice, scratch, trace, &mut mock);
+    match (resolved, mock) {
+        // A route's own answer is no failure.
+        (Err(cause), Some(mock)) if cause.reason != Reason::Answered => {
+            Ok(Resolution::Answer { mock, cause: Some(cause) })
+        }
+        (resolved, _) => resolved,
+    }
+}
+
+/// Decides; `mock` becomes what answers where that fails.
+#[allow(clippy::too_many_arguments, reason = "all of them are the decision's")]
+fn resolve<T: Trace>(
+    service: &Service,
+    request: &Request<'_>,
+    call: &CallView<'_>,
+    loads: &dyn Loads,
+    dice: &mut dyn Dice,
+    scratch: &mut Scratch,
+    trace: &mut T,
+    mock: &mut Option<Arc<Mock>>,
+) -> Result<Resolution, Fault> {
     let Scratch { sets, memory, terms: known } = scratch;
-    let variant = match service.variant(call.group, call.version) {
-        Some(variant) => {
-            sets.candidates.copy_from(&variant.members);
-            variant
-        }
-        None => {
-            find_members(service, call.group, call.version, &mut sets.candidates);
-            &service.any
-        }
-    };
+    let variant = start(service, call, &mut sets.candidates);
     let made;
     let terms = if service.is_configured(variant, call.caller.application) {
-        made = terms_of(service, variant, &call, known);
+        made = known.of(service, variant, &call.caller);
         &*made
     } else {
         &*service.terms
     };
+    let method = &*call.method;
+    if let Some(own) = terms.policies.of_caller(method).and_then(|policy| policy.mock.as_ref()) {
+        if own.force {
+            return Ok(Resolution::Answer { mock: own.clone(), cause: None });
+        }
+        *mock = Some(own.clone());
+    }
     if let Some(disabled) = &terms.disabled {
         sets.candidates.subtract(disabled);
     }
     if sets.candidates.is_empty() {
         return Err(no_provider(service, call.group, call.version));
     }
-    if let Some(emptied) = variant.chain.run(&call, sets, dice, trace) {
-        return Err(none_left(service, &call, &emptied));
+    let taken = match &service.routes {
+        Some(routes) => {
+            let routed = Routed { call, service, tried: request.tried };
+            routes.run(&routed, sets, dice, trace)?
+        }
+        None => Taken::default(),
+    };
+    if let Some(step) = variant.chain.run(call, sets, dice, trace) {
+        return Err(emptied(service, call, &step));
     }
+    let policy_of = |index: usize| terms.policies.of(service.compat, index, method);
+    let choice = choice(service, terms, call, request, &taken, sets);
+    let (endpoint, repeats) =
+        choice.pick(&sets.candidates, loads, dice, memory).ok_or_else(|| weightless(service))?;
+    if let Some(own) = policy_of(endpoint).and_then(|policy| policy.mock.as_ref())
+        && own.force
+    {
+        return Ok(Resolution::Answer { mock: own.clone(), cause: None });
+    }
+    let asked = request.head.timeout();
+    let mut made = decision(service.compat, terms, endpoint, method, asked, repeats);
+    order(&mut made, service, &taken);
+    if request.tried.is_empty() {
+        let settings = MethodSettings { balance: Some(Balance::Random), ..choice.settings };
+        let copies = Choice {
+            settings: MethodSettings { sticky: None, ..settings },
+            hashed: None,
+            ..choice
+        };
+        for (target, share) in taken.mirrors() {
+            if !share.happens(dice) {
+                continue;
+            }
+            start(service, call, &mut sets.next);
+            if let Some(disabled) = &terms.disabled {
+                sets.next.subtract(disabled);
+            }
+            sets.next.intersect(&target.set);
+            if let Some((copy, _)) = copies.pick(&sets.next, loads, dice, memory) {
+                made.mirrors.push(copy);
+            }
+        }
+    }
+    Ok(Resolution::Send(made))
+}
+
+/// How one of the candidates is chosen: as the destination rule says, or else as
+/// the first one's own terms say.
+fn choice<'a>(
+    service: &'a Service,
+    terms: &'a Terms,
+    call: &'a CallView<'_>,
+    request: &Request<'a>,
+    taken: &Taken<'a>,
+    sets: &Narrowing,
+) -> Choice<'a> {
     let method = &*call.method;
-    let of = |index: usize| terms.endpoints.get(index).map(|settings| settings.of(method));
-    let first = sets.candidates.nth(0).and_then(of).unwrap_or_default();
-    let choice = Choice {
+    let first = sets.candidates.nth(0).unwrap_or_default();
+    let own = terms.endpoints.get(first).map(|settings| settings.of(method));
+    let cluster = terms.policies.of(service.compat, first, method).map(|policy| policy.cluster);
+    let port = service.endpoints().get(first).map(|endpoint| endpoint.port);
+    let policy = taken.policy(port);
+    let said = policy.map(|policy| &*policy.policy);
+    let hash = said.and_then(|said| said.hash.as_ref());
+    let hashed = policy.zip(taken.target).zip(hash).and_then(|((policy, target), hash)| {
+        let number = hashed(call, &hash.source)?;
+        Some((number, target.places(policy, hash, service.endpoints())))
+    });
+    let mut settings = own.unwrap_or_default();
+    let balance = hash.map(|_| Balance::Random).or(said.and_then(|said| said.balance));
+    if balance.is_some() {
+        settings = MethodSettings { balance, sticky: None, ..settings };
+    }
+    let retry = taken.directives.and_then(|directives| directives.retry.as_ref());
+    Choice {
         service,
         terms,
         method,
-        balance: first.balance.unwrap_or_default(),
-        tried: request.tried,
+        head: call.head,
+        settings,
+        takes_first: cluster == Some(Cluster::Available),
+        warmup: said.and_then(|said| said.warmup.as_ref()),
+        hashed,
+        tried: if retry.is_none_or(|retry| retry.avoid_tried) { request.tried } else { &[] },
         now_ms: request.now_ms,
-    };
-    let (endpoint, repeats) =
-        choice.pick(&sets.candidates, loads, dice, memory).ok_or_else(|| weightless(service))?;
-    Ok(decision(service.compat, terms, endpoint, method, request.head.timeout(), repeats))
+    }
+}
+
+/// What the route and the destination rule order.
+fn order(made: &mut Decision, service: &Service, taken: &Taken<'_>) {
+    let port = service.endpoints().get(made.endpoint).map(|endpoint| endpoint.port);
+    made.policy = taken.policy(port).map(|policy| policy.policy.clone());
+    made.delay = taken.delay;
+    if let Some(directives) = taken.directives {
+        made.timeout = directives.timeout.or(made.timeout);
+        if let Some(retry) = &directives.retry {
+            made.retries = retry.attempts;
+        }
+        made.directives = Some(directives.clone());
+    }
 }
 
 /// A call as rules see it, and the part of the service that it asks for.
@@ -244,8 +359,8 @@ pub(crate) fn decision(
         }
     };
     let retries = match cluster.unwrap_or_default() {
-        Cluster::Failfast => 0,
         Cluster::Failover => retries.unwrap_or(DEFAULT_RETRIES),
+        _ => 0,
     };
     let said = settings.timeout.filter(|timeout| !timeout.is_zero());
     let timeout = if ordered { said } else { asked.or(said) };
@@ -254,6 +369,8 @@ pub(crate) fn decision(
         timeout,
         retries,
         repeats,
+        actives: settings.actives.unwrap_or(0),
+        cluster: terms.policies.of(compat, endpoint, method).cloned(),
         delay: None,
         mirrors: Mirrors::default(),
         directives: None,
@@ -261,48 +378,11 @@ pub(crate) fn decision(
     }
 }
 
-/// What configurators make of the endpoints for this caller.
-fn terms_of(
-    service: &Service,
-    variant: &Variant,
-    call: &CallView<'_>,
-    known: &mut KnownTerms,
-) -> Rc<Terms> {
-    let Caller { address, application, labels } = call.caller;
-    let key = variant_number(service, variant);
-    if known.len() > KNOWN_SERVICES {
-        known.clear();
-    }
-    let callers = known.entry(key).or_default();
-    if let Some(found) = callers.iter().find(|one| {
-        *one.address == *address && *one.application == *application && one.labels == *labels
-    }) {
-        return found.terms.clone();
-    }
-    if callers.len() >= KNOWN_CALLERS {
-        callers.clear();
-    }
-    let terms = Rc::new(service.terms_for(variant, &call.caller));
-    callers.push(CallerTerms {
-        address: address.into(),
-        application: application.into(),
-        labels: labels.clone(),
-        terms: terms.clone(),
-    });
-    terms
-}
-
-/// Tells a service's variants apart.
-fn variant_number(service: &Service, variant: &Variant) -> u64 {
-    let position = service.variants.iter().position(|one| std::ptr::eq(one, variant));
-    let position = position.and_then(|position| u64::try_from(position).ok());
-    service.number.wrapping_mul(1 << 16).wrapping_add(position.map_or(0, |position| position + 1))
-}
-
 /// What the call asks for.
 fn view<'a>(service: &'a Service, request: &Request<'a>) -> Result<CallView<'a>, Fault> {
     let head = request.head;
     let (method, version, group) = match head.target() {
+        Ok(target) if service.takes_every_variant => (target.method, "", ""),
         Ok(target) => {
             let group = if service.grouped {
                 head.group().map_err(|error| unreadable(service, "group", &error))?
@@ -327,6 +407,20 @@ fn view<'a>(service: &'a Service, request: &Request<'a>) -> Result<CallView<'a>,
     })
 }
 
+/// Fills `found` with the endpoints that a call starts with.
+fn start<'a>(service: &'a Service, call: &CallView<'_>, found: &mut EndpointSet) -> &'a Variant {
+    match service.variant(call.group, call.version) {
+        Some(variant) => {
+            found.copy_from(&variant.members);
+            variant
+        }
+        None => {
+            find_members(service, call.group, call.version, found);
+            &service.any
+        }
+    }
+}
+
 /// Fills `found` with the endpoints of the groups and versions asked for.
 fn find_members(service: &Service, group: &str, version: &str, found: &mut EndpointSet) {
     found.reset(service.endpoints().len());
@@ -335,88 +429,4 @@ fn find_members(service: &Service, group: &str, version: &str, found: &mut Endpo
             found.unite(&variant.members);
         }
     }
-}
-
-fn no_provider(service: &Service, group: &str, version: &str) -> Fault {
-    let filled = || service.variants.iter().filter(|variant| !variant.members.is_empty());
-    let mut known: Vec<String> = filled()
-        .take(8)
-        .map(|variant| {
-            let count = variant.members.count();
-            format!("{} ({count})", describe(&variant.group, &variant.version))
-        })
-        .collect();
-    let more = filled().count() - known.len();
-    if more > 0 {
-        known.push(format!("and {more} more"));
-    }
-    if known.is_empty() {
-        known.push("none: all are disabled".to_owned());
-    }
-    if service.endpoints().is_empty() {
-        return Fault::new(
-            Reason::NoEndpoint,
-            format!("{} has no endpoints now", service.name()),
-            "start a provider, or see whether it is registered",
-        );
-    }
-    Fault::new(
-        Reason::NoEndpoint,
-        format!(
-            "no endpoint provides {} in {}; it is provided in {}",
-            service.name(),
-            describe(group, version),
-            known.join(", ")
-        ),
-        "ask for a group and version that is provided, or start a provider for this one",
-    )
-}
-
-fn describe(group: &str, version: &str) -> String {
-    let group = if group.is_empty() { "no group".to_owned() } else { format!("group {group}") };
-    let version =
-        if version.is_empty() { "no version".to_owned() } else { format!("version {version}") };
-    format!("{group}, {version}")
-}
-
-fn unreadable(service: &Service, what: &str, error: &codec::DecodeError) -> Fault {
-    Fault::new(
-        Reason::Unreadable,
-        format!("the {what} of a call for {} cannot be read: {error}", service.name()),
-        "provide the service in one version and group only, or call it in a serialization that \
-         can be read",
-    )
-}
-
-/// Rules left nobody: says which one was the last to take endpoints away.
-fn none_left(service: &Service, call: &CallView<'_>, emptied: &Emptied<'_>) -> Fault {
-    let caller = match call.caller.application {
-        "" => "an unnamed application",
-        name => name,
-    };
-    let reason = match emptied.verdict {
-        Verdict::Denied(_) => Reason::Denied,
-        _ => Reason::NoEndpoint,
-    };
-    Fault::new(
-        reason,
-        format!(
-            "rule {} line {} leaves no endpoint of {} for {} called from {caller} at {}: it {}",
-            emptied.step.rule,
-            emptied.step.line,
-            service.name(),
-            call.method,
-            call.caller.address,
-            emptied.verdict.note(call)
-        ),
-        "change the rule, or start an endpoint that it allows",
-    )
-}
-
-fn weightless(service: &Service) -> Fault {
-    Fault::new(
-        Reason::NoEndpoint,
-        format!("every endpoint left for {} has weight 0", service.name()),
-        "give one of them a weight of at least 1",
-    )
 }

@@ -72,7 +72,10 @@ fn ask(
     let labels = BTreeMap::new();
     let caller = Caller { address: "10.0.0.9", application: "web", labels: &labels };
     let request = Request { head: call, caller, tried, now_ms };
-    decide(service, &request, loads, dice, &mut Scratch::new())
+    match decide(service, &request, loads, dice, &mut Scratch::new())? {
+        crate::Resolution::Send(decision) => Ok(decision),
+        answer => panic!("{answer:?}"),
+    }
 }
 
 /// How often each endpoint is chosen in 20,000 calls.

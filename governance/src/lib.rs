@@ -7,6 +7,7 @@
 //! * [`rules`]: the rule documents in force, each checked before it counts.
 //! * [`service`]: endpoints and rules of one service, compiled into tables.
 //! * [`mod@decide`]: one call, one decision.
+//! * [`cluster`]: what becomes of a call beyond one attempt, where a configurator says.
 //! * [`directives`]: what a route orders for its calls beyond their endpoint.
 //! * [`document`]: YAML with positions, and findings about it.
 //! * [`explain`]: deciding calls that are written down.
@@ -15,12 +16,15 @@
 //! sending the call (the `proxy` crate).
 
 mod balance;
+pub mod cluster;
 pub mod decide;
 pub mod directives;
 pub mod document;
 pub mod endpoint;
 pub mod explain;
+mod hash;
 mod java;
+mod known_terms;
 pub mod parameters;
 mod route;
 pub mod rules;
@@ -30,7 +34,8 @@ mod set;
 pub mod settings;
 pub mod url;
 
-pub use decide::{Caller, Decision, Dice, Loads, Request, Scratch, decide};
+pub use cluster::{ClusterPolicy, Mock};
+pub use decide::{Caller, Decision, Dice, Loads, Request, Resolution, Scratch, decide};
 pub use directives::{Directives, Mirrors, TrafficPolicy};
 pub use document::{Finding, Severity};
 pub use endpoint::{Endpoint, EndpointId, EndpointIds};

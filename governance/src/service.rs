@@ -9,8 +9,10 @@ use foldhash::fast::FixedState;
 
 use crate::decide::Caller;
 use crate::endpoint::Endpoint;
-use crate::route::{Chain, Site};
+use crate::hash::Rings;
+use crate::route::{Chain, Routes, Site};
 use crate::rules::configurator::{Configurators, Overrides, Target};
+use crate::rules::resource::host::fit;
 use crate::rules::{Affected, Compat, RuleSet};
 use crate::set::EndpointSet;
 use crate::settings::Terms;
@@ -32,15 +34,27 @@ pub struct Service {
     endpoints: Arc<[Endpoint]>,
     /// What the endpoints' own URLs say of calls.
     pub(crate) terms: Arc<Terms>,
+    rings: Arc<Rings>,
     /// Tells it from every other service compiled in this process.
     pub(crate) number: u64,
     /// The configurators of the applications that call.
     configurators: HashMap<Box<str>, Arc<Configurators>, FixedState>,
+    /// Routes and destination rules of Istio, Gateway API and Linkerd.
+    pub(crate) routes: Option<Routes>,
     pub(crate) variants: Vec<Variant>,
     /// The rules for whoever asks for several groups or versions at once.
     pub(crate) any: Variant,
     /// Whether calls must be asked for their group.
     pub(crate) grouped: bool,
+    /// Whether its endpoints take calls for whatever group and version.
+    pub(crate) takes_every_variant: bool,
+}
+
+/// What does not change with the rules.
+struct Addresses {
+    endpoints: Arc<[Endpoint]>,
+    terms: Arc<Terms>,
+    rings: Arc<Rings>,
 }
 
 /// The number of the service compiled next.
@@ -74,27 +88,38 @@ impl Service {
         endpoints.dedup_by(|a, b| {
             a.address == b.address && a.group == b.group && a.version == b.version
         });
-        let terms = Terms::of_urls(&endpoints).into();
-        Self::build(name, endpoints.into(), terms, rules, options)
+        let rings = Arc::new(Rings::default());
+        let terms = Terms::of_urls(&endpoints, &rings).into();
+        Self::build(name, Addresses { endpoints: endpoints.into(), terms, rings }, rules, options)
+    }
+
+    /// The same, for calls of whatever group and version: an application knows
+    /// itself which it has.
+    #[must_use]
+    pub fn for_every_variant(mut self) -> Service {
+        self.takes_every_variant = true;
+        self
     }
 
     /// The same endpoints under other rules; cheaper than compiling anew.
     pub fn recompile(&self, rules: &RuleSet) -> Service {
-        Self::build(&self.name, self.endpoints.clone(), self.terms.clone(), rules, &self.options)
+        let addresses = Addresses {
+            endpoints: self.endpoints.clone(),
+            terms: self.terms.clone(),
+            rings: self.rings.clone(),
+        };
+        let mut service = Self::build(&self.name, addresses, rules, &self.options);
+        service.takes_every_variant = self.takes_every_variant;
+        service
     }
 
-    fn build(
-        name: &str,
-        endpoints: Arc<[Endpoint]>,
-        terms: Arc<Terms>,
-        rules: &RuleSet,
-        options: &Options,
-    ) -> Service {
+    fn build(name: &str, addresses: Addresses, rules: &RuleSet, options: &Options) -> Service {
+        let Addresses { endpoints, terms, rings } = addresses;
         let mut pairs: Vec<(&str, &str)> = Vec::new();
         for endpoint in endpoints.iter() {
-            let pair = (endpoint.group.as_str(), endpoint.version.as_str());
-            if pairs.last() != Some(&pair) {
-                pairs.push(pair);
+            let (group, version) = (endpoint.group.as_str(), endpoint.version.as_str());
+            if !pairs.last().is_some_and(|last| same(last.0, group) && same(last.1, version)) {
+                pairs.push((group, version));
             }
         }
         let prefix = format!("{name}:");
@@ -128,9 +153,12 @@ impl Service {
             options: options.clone(),
             compat: rules.compat(),
             any: variant("*", "*"),
+            routes: Routes::compile(name, &endpoints, &rules.resources),
             grouped: variants.iter().any(|variant| !variant.group.is_empty()),
+            takes_every_variant: false,
             variants,
             terms,
+            rings,
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
             configurators: rules
                 .configurators
@@ -146,6 +174,11 @@ impl Service {
                 .collect(),
             endpoints,
         }
+    }
+
+    /// Whether a configurator is about this service by name.
+    pub fn is_ruled(&self) -> bool {
+        self.variants.iter().any(|variant| variant.configurators.is_some())
     }
 
     /// Whether parameters change for calls of an application.
@@ -177,7 +210,7 @@ impl Service {
         };
         let sets: Vec<Overrides> =
             self.endpoints.iter().map(|endpoint| set_of(Some(endpoint))).collect();
-        Terms::overridden(&self.endpoints, &sets, &set_of(None))
+        Terms::overridden(&self.endpoints, &sets, &set_of(None), &self.rings)
     }
 
     /// What a consumer of this group and version gets, where the pair is known.
@@ -200,6 +233,13 @@ impl Service {
             Affected::Nothing => false,
             Affected::All => true,
             Affected::Services(names) => names.contains(&self.name),
+            Affected::Hosts(hosts) => {
+                let mut applications: Vec<&str> =
+                    self.endpoints.iter().filter_map(Endpoint::application).collect();
+                applications.sort_unstable();
+                applications.dedup();
+                hosts.iter().any(|host| fit(host, &self.name, &applications).is_some())
+            }
             Affected::Application(name) => {
                 self.options.callers.as_ref().is_none_or(|callers| callers.contains(name))
                     || self.endpoints.iter().any(|e| e.application() == Some(name))
@@ -230,8 +270,8 @@ pub(crate) fn members(endpoints: &[Endpoint], group: &str, version: &str) -> End
 /// Whether a group or version that is asked for (`*` for any, several with
 /// commas) is the one that is provided.
 pub(crate) fn is_wanted(asked: &str, provided: &str) -> bool {
-    asked == "*"
-        || asked == provided
+    same(asked, provided)
+        || asked == "*"
         || asked.contains(',') && asked.split(',').any(|one| one.trim() == provided)
 }
 

@@ -1,9 +1,12 @@
 //! How calls to an endpoint shall be made, where its URL or a configurator says
 //! so: timeout, retries, load balancing, weight; for all methods or for one.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::cluster::PolicyTable;
 use crate::endpoint::{DEFAULT_WEIGHT, Endpoint};
+use crate::hash::{DEFAULT_NODES, HashArguments, MOST_NODES, Ring, Rings};
 use crate::rules::configurator::Overrides;
 use crate::set::EndpointSet;
 
@@ -23,6 +26,8 @@ pub enum Balance {
     /// The cheaper of two picked at random (`p2c`, and Dubbo's `adaptive`): cost
     /// is the moving average of the latency times the calls in flight.
     P2c,
+    /// The one that calls with these arguments went to before.
+    ConsistentHash,
 }
 
 impl Balance {
@@ -34,6 +39,7 @@ impl Balance {
             "leastactive" => Some(Balance::LeastActive),
             "shortestresponse" => Some(Balance::ShortestResponse),
             "p2c" | "adaptive" => Some(Balance::P2c),
+            "consistenthash" => Some(Balance::ConsistentHash),
             _ => None,
         }
     }
@@ -46,6 +52,7 @@ impl Balance {
             Balance::LeastActive => "leastactive",
             Balance::ShortestResponse => "shortestresponse",
             Balance::P2c => "p2c",
+            Balance::ConsistentHash => "consistenthash",
         }
     }
 }
@@ -58,6 +65,17 @@ pub enum Cluster {
     Failover,
     /// It has failed.
     Failfast,
+    /// The caller gets an empty answer.
+    Failsafe,
+    /// The caller gets an empty answer, and the call is repeated in the background.
+    Failback,
+    /// Several endpoints are asked at once, and the first answer counts.
+    Forking,
+    /// Every endpoint is asked in turn, and each must answer.
+    Broadcast,
+    /// It has failed; the first endpoint that is available is asked, whichever
+    /// balancer there is.
+    Available,
 }
 
 impl Cluster {
@@ -66,6 +84,11 @@ impl Cluster {
         match name {
             "failover" => Some(Cluster::Failover),
             "failfast" => Some(Cluster::Failfast),
+            "failsafe" => Some(Cluster::Failsafe),
+            "failback" => Some(Cluster::Failback),
+            "forking" => Some(Cluster::Forking),
+            "broadcast" => Some(Cluster::Broadcast),
+            "available" => Some(Cluster::Available),
             _ => None,
         }
     }
@@ -75,6 +98,11 @@ impl Cluster {
         match self {
             Cluster::Failover => "failover",
             Cluster::Failfast => "failfast",
+            Cluster::Failsafe => "failsafe",
+            Cluster::Failback => "failback",
+            Cluster::Forking => "forking",
+            Cluster::Broadcast => "broadcast",
+            Cluster::Available => "available",
         }
     }
 }
@@ -87,6 +115,31 @@ pub(crate) struct MethodSettings {
     pub(crate) retries: Option<u32>,
     pub(crate) balance: Option<Balance>,
     pub(crate) weight: Option<u32>,
+    pub(crate) hash_nodes: Option<u32>,
+    pub(crate) hash_arguments: Option<HashArguments>,
+    pub(crate) sticky: Option<bool>,
+    /// Calls in flight at most; 0 for any number.
+    pub(crate) actives: Option<u32>,
+}
+
+/// Parameters whose own names have a dot.
+const DOTTED: [&str; 3] = ["hash.nodes", "hash.arguments", "broadcast.fail.percent"];
+
+/// The method that a key is about, and the parameter's name.
+pub(crate) fn split_key(key: &str) -> (Option<&str>, &str) {
+    for name in DOTTED {
+        match key.strip_suffix(name) {
+            Some("") => return (None, key),
+            Some(method) if method.ends_with('.') => {
+                return (method.strip_suffix('.'), name);
+            }
+            _ => {}
+        }
+    }
+    match key.rsplit_once('.') {
+        Some((method, name)) => (Some(method), name),
+        None => (None, key),
+    }
 }
 
 /// What is said of calls to an endpoint.
@@ -95,7 +148,7 @@ pub(crate) struct Settings {
     general: MethodSettings,
     methods: Box<[(Box<str>, MethodSettings)]>,
     pub(crate) cluster: Option<Cluster>,
-    started_ms: Option<u64>,
+    pub(crate) started_ms: Option<u64>,
     warmup_ms: u64,
 }
 
@@ -114,18 +167,18 @@ impl Settings {
         settings
     }
 
-    /// Reads `timeout`, `retries`, `loadbalance` and `weight`, and the same with
-    /// a method's name and a dot before them. What cannot be read counts as
-    /// absent, as in Dubbo.
+    /// Reads the cluster mode and what [`MethodSettings`] holds, which may stand
+    /// behind a method's name and a dot. What cannot be read counts as absent, as
+    /// in Dubbo.
     pub(crate) fn read<'a>(parameters: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
         let mut settings = Settings::default();
         let mut methods: Vec<(Box<str>, MethodSettings)> = Vec::new();
         for (key, value) in parameters {
-            match key.rsplit_once('.') {
-                None if key == "cluster" => settings.cluster = Cluster::from_name(value),
-                None => settings.general.set(key, value),
-                Some(("default", _)) => {}
-                Some((method, key)) => {
+            match split_key(key) {
+                (None, "cluster") => settings.cluster = Cluster::from_name(value),
+                (None, key) => settings.general.set(key, value),
+                (Some("default"), _) => {}
+                (Some(method), key) => {
                     let mut found = MethodSettings::default();
                     found.set(key, value);
                     if found == MethodSettings::default() {
@@ -152,7 +205,18 @@ impl Settings {
             retries: own.retries.or(self.general.retries),
             balance: own.balance.or(self.general.balance),
             weight: own.weight.or(self.general.weight),
+            hash_nodes: own.hash_nodes.or(self.general.hash_nodes),
+            hash_arguments: own.hash_arguments.or(self.general.hash_arguments),
+            sticky: own.sticky.or(self.general.sticky),
+            actives: own.actives.or(self.general.actives),
         }
+    }
+
+    /// The rings that calls by these settings are spread over.
+    fn rings(&self) -> impl Iterator<Item = u32> + '_ {
+        let names = self.methods.iter().map(|(name, _)| &**name);
+        let all = std::iter::once(self.general).chain(names.map(|name| self.of(name)));
+        all.filter(|own| own.balance == Some(Balance::ConsistentHash)).map(|own| own.nodes())
     }
 
     /// The weight for a method, once warm.
@@ -211,13 +275,18 @@ pub(crate) struct Terms {
     pub(crate) has_weightless: bool,
     /// From when on every endpoint is warm, in milliseconds since 1970.
     pub(crate) warm_from_ms: u64,
+    /// What rules say of failures and further attempts.
+    pub(crate) policies: PolicyTable,
+    /// The rings that are hashed by, and their numbers of nodes.
+    rings: Vec<(u32, Arc<Ring>)>,
 }
 
 impl Terms {
     /// What the endpoints' own URLs say.
-    pub(crate) fn of_urls(endpoints: &[Endpoint]) -> Terms {
+    pub(crate) fn of_urls(endpoints: &[Endpoint], rings: &Rings) -> Terms {
         let none = Overrides::new();
-        Self::new(endpoints.iter().map(|endpoint| Settings::of_endpoint(endpoint, &none)))
+        let settings = endpoints.iter().map(|endpoint| Settings::of_endpoint(endpoint, &none));
+        Self::new(settings, endpoints, rings)
     }
 
     /// What overrides make of them: `overrides` has one set per endpoint.
@@ -225,12 +294,15 @@ impl Terms {
         endpoints: &[Endpoint],
         overrides: &[Overrides],
         caller: &Overrides,
+        rings: &Rings,
     ) -> Terms {
         let pairs = || endpoints.iter().zip(overrides);
         let read = |set: &Overrides| {
             Settings::read(set.iter().map(|(key, value)| (key.as_str(), value.as_str())))
         };
-        let mut terms = Self::new(pairs().map(|(one, set)| Settings::of_endpoint(one, set)));
+        let settings = pairs().map(|(one, set)| Settings::of_endpoint(one, set));
+        let mut terms = Self::new(settings, endpoints, rings);
+        terms.policies = PolicyTable::read(overrides, caller);
         terms.overridden = overrides.iter().map(read).collect();
         terms.caller = read(caller);
         let is_off = |set: &Overrides| set.get("disabled").is_some_and(|value| value == "true");
@@ -242,9 +314,18 @@ impl Terms {
         terms
     }
 
-    fn new(settings: impl Iterator<Item = Settings>) -> Terms {
+    fn new(
+        settings: impl Iterator<Item = Settings>,
+        addresses: &[Endpoint],
+        rings: &Rings,
+    ) -> Terms {
         let endpoints: Box<[Settings]> = settings.collect();
+        let mut nodes: Vec<u32> = endpoints.iter().flat_map(Settings::rings).collect();
+        nodes.sort_unstable();
+        nodes.dedup();
         Terms {
+            rings: nodes.into_iter().map(|nodes| (nodes, rings.with(addresses, nodes))).collect(),
+            policies: PolicyTable::default(),
             has_weightless: endpoints.iter().any(Settings::has_weightless),
             warm_from_ms: endpoints.iter().map(Settings::warm_from_ms).max().unwrap_or(0),
             endpoints,
@@ -253,9 +334,20 @@ impl Terms {
             disabled: None,
         }
     }
+
+    /// The ring for calls by these settings.
+    pub(crate) fn ring(&self, settings: &MethodSettings) -> Option<&Ring> {
+        let nodes = settings.nodes();
+        self.rings.iter().find(|(of, _)| *of == nodes).map(|(_, ring)| &**ring)
+    }
 }
 
 impl MethodSettings {
+    /// Points of each endpoint on the ring.
+    pub(crate) fn nodes(&self) -> u32 {
+        self.hash_nodes.unwrap_or(DEFAULT_NODES)
+    }
+
     fn set(&mut self, key: &str, value: &str) {
         match key {
             "timeout" => {
@@ -271,6 +363,18 @@ impl MethodSettings {
                     .map(|retries| u32::try_from(retries.max(0)).unwrap_or(u32::MAX));
             }
             "loadbalance" => self.balance = Balance::from_name(value),
+            "hash.nodes" => {
+                let nodes = value.parse().ok().filter(|nodes| (4..=MOST_NODES).contains(nodes));
+                self.hash_nodes = nodes;
+            }
+            "hash.arguments" => self.hash_arguments = HashArguments::read(value),
+            "sticky" => self.sticky = value.parse().ok(),
+            "actives" => {
+                self.actives = value
+                    .parse::<i64>()
+                    .ok()
+                    .map(|limit| u32::try_from(limit.max(0)).unwrap_or(u32::MAX));
+            }
             "weight" => {
                 self.weight = value
                     .parse::<i64>()

@@ -55,16 +55,16 @@ facts! {
     empty_address_never_matches: item(", side: consumer, match: {address: {}}") => [300, 1000];
     provider_address_exactly: item(", side: consumer, match: {providerAddress: {exact: '10.0.0.1:20880'}}") => [81, 1000];
     provider_address_by_cird_never_matches: item(", side: consumer, match: {providerAddress: {cird: 10.0.0.0/24}}") => [300, 1000];
-    match_app_is_the_providers: item(", side: consumer, match: {app: {oneof: [{exact: shop}]}}") => [81, 81];
-    match_app_is_not_the_callers: item(", side: consumer, match: {app: {oneof: [{exact: web}]}}") => [300, 1000];
+    match_app_is_the_callers: item(", side: consumer, match: {app: {oneof: [{exact: web}]}}") => [81, 81];
+    match_app_is_not_the_providers: item(", side: consumer, match: {app: {oneof: [{exact: shop}]}}") => [300, 1000];
     match_other_app: item(", side: consumer, match: {app: {oneof: [{exact: cart}]}}") => [300, 1000];
     match_application_means_everybody: item(", side: consumer, match: {application: {oneof: [{exact: cart}]}}") => [81, 81];
-    match_param_is_the_providers: item(", side: consumer, match: {param: [{key: env, value: {exact: gray}}]}") => [81, 1000];
-    absent_overrides_the_providers_own: "['absent://0.0.0.0/lab.EchoService?category=configurators&side=consumer&timeout=81']".to_owned() => [81, 81];
+    labels_never_match_in_param: item(", side: consumer, match: {param: [{key: env, value: {exact: gray}}]}") => [300, 1000];
+    absent_overrides_the_providers_own: "['absent://0.0.0.0/lab.EchoService?category=configurators&side=consumer&timeout=81']" => [81, 81];
     a_host_goes_after_any_host: "['override://10.0.0.9/lab.EchoService?category=configurators&side=consumer&timeout=82', \
-        'override://0.0.0.0/lab.EchoService?category=configurators&side=consumer&timeout=81']".to_owned() => [82, 82];
+        'override://0.0.0.0/lab.EchoService?category=configurators&side=consumer&timeout=81']" => [82, 82];
     the_higher_priority_goes_last: "['override://0.0.0.0/lab.EchoService?category=configurators&side=consumer&timeout=82&priority=2', \
-        'override://0.0.0.0/lab.EchoService?category=configurators&side=consumer&timeout=81&priority=1']".to_owned() => [82, 82];
-    a_tilde_compares_with_the_providers: "['override://0.0.0.0/lab.EchoService?category=configurators&side=consumer&timeout=81&~application=shop']".to_owned() => [81, 81];
+        'override://0.0.0.0/lab.EchoService?category=configurators&side=consumer&timeout=81&priority=1']" => [82, 82];
+    a_tilde_compares_with_the_callers: "['override://0.0.0.0/lab.EchoService?category=configurators&side=consumer&timeout=81&~application=web']" => [81, 81];
     no_parameters_refuse_the_whole: item(", side: consumer}\n  - {side: consumer") => [300, 1000];
 }

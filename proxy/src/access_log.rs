@@ -65,14 +65,19 @@ fn label<S: Serializer>(outcome: &Outcome, serializer: S) -> Result<S::Ok, S::Er
 }
 
 fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&iso(*time))
+}
+
+/// A time in UTC as RFC 3339 writes it, to the millisecond.
+pub fn iso(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let seconds = since.as_secs();
     let (year, month, day) = civil(seconds / 86_400);
     let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
-    serializer.collect_str(&format_args!(
+    format!(
         "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z",
         since.subsec_millis()
-    ))
+    )
 }
 
 /// The Gregorian date that lies `days` after 1970-01-01. Counts years from March,

@@ -63,6 +63,9 @@ pub(crate) fn call_back<C: FrameCodec>(
             hop: None,
             started: now,
             request_bytes: frame.bytes().len() as u32,
+            effort: None,
+            _permit: None,
+            stay: None,
         };
         let inserted = caller.pending.borrow_mut().insert::<C>(call, deadline, limits.pending);
         let Ok(id) = inserted else {

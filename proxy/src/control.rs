@@ -6,12 +6,19 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::SystemTime;
 
+use arc_swap::ArcSwap;
 use dashmap::DashSet;
-use governance::{Affected, Endpoint, EndpointIds, Options, RuleSet, ScriptLimits, Service};
-use registry::{Registry, RuleDocument, ServiceState, View};
+use governance::{
+    Affected, Compat, Endpoint, EndpointIds, Options, RuleSet, ScriptLimits, Service,
+};
+use registry::{Registry, ServiceState, View};
 
 use crate::config::{Config, StaticService};
+use crate::http;
+use crate::redirected::Addresses;
+use crate::rule_book::{RuleBook, RuleStates};
 use crate::snapshot::{Entry, Identity, Published, Snapshot};
 
 /// Services asked of the store at most. Their names come from callers.
@@ -54,17 +61,19 @@ pub(crate) struct Control {
     identity: Arc<Identity>,
     options: Options,
     configured: HashMap<String, Vec<StaticService>>,
+    addresses: Arc<Addresses>,
     has_store: bool,
-    rules: RuleSet,
-    documents: HashMap<String, Arc<RuleDocument>>,
+    rules: RuleBook,
     services: HashMap<String, Compiled>,
     view: Arc<View>,
 }
 
 /// A service's entry and what it was made from.
-struct Compiled {
+pub(crate) struct Compiled {
     instances: Option<Arc<[registry::Instance]>>,
-    entry: Entry,
+    pub(crate) entry: Entry,
+    /// With those of its endpoints that speak HTTP.
+    pub(crate) http: Entry,
 }
 
 impl Control {
@@ -75,9 +84,10 @@ impl Control {
             identity: Arc::default(),
             options: Options::default(),
             configured: HashMap::new(),
+            addresses: Arc::default(),
             has_store: false,
-            rules: RuleSet::default().with_scripts(config.scripts.then(ScriptLimits::default)),
-            documents: HashMap::new(),
+            rules: RuleBook::new(Compat::default())
+                .with_scripts(config.scripts.then(ScriptLimits::default)),
             services: HashMap::new(),
             view: Arc::default(),
         };
@@ -87,6 +97,11 @@ impl Control {
 
     pub(crate) fn published(&self) -> Arc<Published> {
         self.published.clone()
+    }
+
+    /// What became of each rule document, now and later.
+    pub(crate) fn rule_states(&self) -> Arc<ArcSwap<RuleStates>> {
+        self.rules.published()
     }
 
     /// Takes what of a configuration can change while the proxy runs: the
@@ -102,6 +117,7 @@ impl Control {
         for service in &config.services {
             self.configured.entry(service.name.clone()).or_default().push(service.clone());
         }
+        self.addresses = Arc::new(Addresses::new(&config.services));
         self.has_store = !config.store.is_empty();
         self.services.clear();
         self.publish(&[Affected::All]);
@@ -109,54 +125,10 @@ impl Control {
 
     /// Takes a new view of the registry.
     pub(crate) fn update(&mut self, view: Arc<View>) {
+        let affected = self.rules.update(&view, SystemTime::now());
         self.view = view;
-        let affected = self.apply_rules();
         self.publish(&affected);
-    }
-
-    fn apply_rules(&mut self) -> Vec<Affected> {
-        let view = self.view.clone();
-        let mut affected = Vec::new();
-        let removed: Vec<_> =
-            self.documents.keys().filter(|key| !view.rules.contains_key(*key)).cloned().collect();
-        for key in removed {
-            if let Some(old) = self.documents.remove(&key) {
-                affected.push(self.apply_rule(&key, None, &old));
-            }
-        }
-        for (key, document) in &view.rules {
-            let known = self.documents.get(key);
-            if known
-                .is_some_and(|known| known.text == document.text && known.origin == document.origin)
-            {
-                continue;
-            }
-            self.documents.insert(key.clone(), document.clone());
-            affected.push(self.apply_rule(key, Some(&document.text), document));
-        }
-        affected
-    }
-
-    fn apply_rule(&mut self, key: &str, text: Option<&str>, document: &RuleDocument) -> Affected {
-        let origin = match &document.origin {
-            registry::Origin::File(path) => governance::Origin::File(path.clone()),
-            registry::Origin::Store { revision, .. } => {
-                governance::Origin::Store { revision: *revision }
-            }
-        };
-        let from = origin.to_string();
-        let applied = self.rules.apply(key, text, origin);
-        for finding in &applied.findings {
-            tracing::warn!(rule = key, "{finding}");
-        }
-        match (text, applied.is_in_force()) {
-            (Some(_), true) => tracing::info!(rule = key, from, "in force"),
-            (Some(_), false) => {
-                tracing::error!(rule = key, from, "refused; what was in force before stays")
-            }
-            (None, _) => tracing::info!(rule = key, from, "removed"),
-        }
-        applied.affected
+        self.rules.publish(&self.view);
     }
 
     fn publish(&mut self, affected: &[Affected]) {
@@ -173,7 +145,7 @@ impl Control {
                     self.configured.get(name).map_or(&[], Vec::as_slice),
                     found.map(|found| &**found),
                     &mut self.ids,
-                    &self.rules,
+                    self.rules.rules(),
                     &self.options,
                 ),
             };
@@ -187,6 +159,11 @@ impl Control {
             services: services
                 .iter()
                 .map(|(name, compiled)| (name.clone(), compiled.entry.clone()))
+                .collect(),
+            addresses: self.addresses.clone(),
+            http: services
+                .iter()
+                .map(|(name, compiled)| (name.clone(), compiled.http.clone()))
                 .collect(),
             identity: self.identity.clone(),
             has_store: self.has_store,
@@ -212,7 +189,8 @@ impl Compiled {
     }
 }
 
-fn compile(
+/// Compiles a service from what the configuration and the registry say of it.
+pub(crate) fn compile(
     name: &str,
     configured: &[StaticService],
     found: Option<&registry::Service>,
@@ -222,22 +200,37 @@ fn compile(
 ) -> Compiled {
     let instances = found.map(|found| found.instances.clone());
     if configured.is_empty() && found.is_some_and(|found| found.state == ServiceState::Pending) {
-        return Compiled { instances, entry: Entry::Pending };
+        return Compiled { instances, entry: Entry::Pending, http: Entry::Pending };
     }
     let written = configured.iter().flat_map(|service| static_endpoints(service, ids)).collect();
     let mut endpoints: Vec<Endpoint> = written;
     for instance in instances.iter().flat_map(|instances| instances.iter()) {
         match Endpoint::from_url(&instance.url, ids) {
-            Ok(endpoint) if endpoint.protocol == "dubbo" => endpoints.push(endpoint),
+            Ok(endpoint)
+                if endpoint.protocol == "dubbo"
+                    || http::spoken_by(&endpoint.protocol).is_some() =>
+            {
+                endpoints.push(endpoint);
+            }
             Ok(_) => {}
             Err(error) => {
                 tracing::warn!(service = name, url = &*instance.url, %error, "a provider is left out");
             }
         }
     }
-    tracing::debug!(service = name, endpoints = endpoints.len(), "compiled");
-    let service = Service::compile(name, endpoints, rules, options);
-    Compiled { instances, entry: Entry::Ready(Arc::new(service)) }
+    let over_http = endpoints
+        .extract_if(.., |endpoint| http::spoken_by(&endpoint.protocol).is_some())
+        .collect::<Vec<_>>();
+    endpoints.retain(|endpoint| matches!(endpoint.protocol.as_str(), "dubbo" | "tcp"));
+    tracing::debug!(
+        service = name,
+        endpoints = endpoints.len(),
+        over_http = over_http.len(),
+        "compiled"
+    );
+    let table =
+        |endpoints| Entry::Ready(Arc::new(Service::compile(name, endpoints, rules, options)));
+    Compiled { instances, entry: table(endpoints), http: table(over_http) }
 }
 
 fn static_endpoints(service: &StaticService, ids: &mut EndpointIds) -> Vec<Endpoint> {
@@ -250,7 +243,7 @@ fn static_endpoints(service: &StaticService, ids: &mut EndpointIds) -> Vec<Endpo
                 parameters.insert(key.to_owned(), value.clone());
             }
         }
-        let protocol = service.protocol.name();
+        let protocol = service.protocol.scheme();
         match Endpoint::from_parts(protocol, &service.name, &endpoint.address, parameters, ids) {
             Ok(endpoint) => endpoints.push(endpoint),
             Err(error) => {

@@ -1,12 +1,15 @@
 //! The way of a call, in eight steps, for every whole-frame protocol:
 //!
 //! 1. admit, 2. route, 3. pick (all three in [`route::choose`], which knows no
-//!    protocol), 4. connect or reuse, 5. send: [`request`];
+//!    protocol): [`request`]; 4. connect or reuse, 5. send: [`crate::send`];
 //! 6. again, where it was never sent: [`resend`];
 //! 7. observe, 8. answer: [`answer`] and [`fail`].
 //!
 //! A call is not a future: between steps 5 and 7 it is a slot in the upstream
 //! connection's table, so that a call on its way allocates nothing.
+//!
+//! Where a rule wants more for a call than one attempt, [`crate::effort`] sends it
+//! instead, by the same steps.
 //!
 //! Not here: bytes and sockets (see [`crate::framed`]), calls that a provider
 //! makes back to its caller (see [`crate::callback`]), and every decision (see
@@ -16,14 +19,19 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use bytes::BytesMut;
-use codec::{Fault, FrameCodec, Kind, Outcome, Reason, RequestHead};
+use codec::{Fault, FrameCodec, Kind, Outcome, RequestHead};
 use governance::EndpointId;
 
-use crate::framed::{Call, Engine, Link, State};
+use crate::actives::{self, Waiting};
+use crate::delayed;
+use crate::effort;
+use crate::framed::{Call, Engine, Link};
 use crate::listener::ListenerContext;
 use crate::observe::{Ended, observe};
+use crate::orders::{Ending, Orders};
 use crate::parked::Parked;
-use crate::route::{self, Ask, Refusal, Tried};
+use crate::route::{self, Ask, Refusal, Route, Tried};
+use crate::send::{self, Sending, Unsent, dispatch, released};
 
 /// A frame's bytes: where they were read, or in a buffer of their own.
 pub(crate) enum Frame<'a> {
@@ -59,16 +67,18 @@ pub(crate) struct Arrival<'a, C: FrameCodec> {
     pub(crate) started: Instant,
     /// Endpoints that did not work out.
     pub(crate) tried: Tried,
+    /// It was on its way before: what its route orders to be done once was done.
+    pub(crate) is_again: bool,
 }
 
-/// Steps 1 to 5: a request goes out, is put aside until its service is known,
-/// or is answered with a fault.
+/// Steps 1 to 5: a request goes out, is put aside until its service is known or
+/// its turn has come, or is answered.
 pub(crate) fn request<C: FrameCodec>(
     engine: &Rc<Engine<C>>,
     arrival: Arrival<'_, C>,
     now: Instant,
 ) {
-    let Arrival { from, listener, frame, one_way, origin, started, tried } = arrival;
+    let Arrival { from, listener, frame, one_way, origin, started, tried, is_again } = arrival;
     let worker = &engine.worker;
     let answerable = (!one_way).then_some(origin);
     let head = C::head(frame.bytes());
@@ -83,10 +93,20 @@ pub(crate) fn request<C: FrameCodec>(
         now,
         tried,
     };
-    let mut route = match route::choose(worker, ask) {
+    let route = match route::choose(worker, ask) {
         Ok(route) => route,
         Err(Refusal::Fault(fault)) => {
             return refuse(engine, from, listener, &head, answerable, &fault, started);
+        }
+        Err(Refusal::Mocked { mock, cause }) => {
+            observe_unsent(engine, from, listener, &head, Outcome::Degraded, started);
+            if let Some(fault) = cause {
+                worker.metrics.fault(fault.reason);
+            }
+            if let Some(origin) = answerable {
+                engine.substitute(from, origin, &mock.answer);
+            }
+            return;
         }
         Err(Refusal::Unlisted) => {
             if let Some(fault) = engine.parking.refuses(frame.bytes().len(), &worker.limits) {
@@ -100,64 +120,70 @@ pub(crate) fn request<C: FrameCodec>(
         }
     };
     let binds = C::binds(&head) && !from.is_closed();
-    drop(head);
-
-    // 4 connect or reuse
-    let to = if binds {
-        engine.bound_upstream(from, &mut route, now)
-    } else {
-        engine.shared_upstream(&route, now)
-    };
-
-    // 5 send
-    let frame = match route.method.token_of(route.index) {
-        Some(token) => with_token::<C>(frame, &token),
-        None => frame,
-    };
-    let request_bytes = frame.bytes().len() as u32;
-    let ended = |outcome| Ended {
-        from,
-        method: &route.method,
-        head: None,
-        endpoint: Some(&to.peer),
-        outcome,
-        started,
-        now,
-        request_bytes,
-        response_bytes: 0,
-    };
-    if to.waiting() > 0 && to.waiting() + request_bytes as usize > worker.limits.buffer {
-        let fault = overloaded(&to.peer, format!("{} bytes wait to be written", to.waiting()));
-        observe(worker, ended(Outcome::Fault(fault.reason)));
-        return engine.reply(from, answerable, &fault);
-    }
-    let id = if one_way {
-        if route.hop.tried.is_empty() {
-            observe(worker, ended(Outcome::Sent));
+    let permit = match worker.published.actives.enter(&route) {
+        Ok(permit) => permit.filter(|_| !one_way),
+        Err(_) if one_way => None,
+        Err(full) if !engine.waiting.has_room(frame.bytes().len(), &worker.limits) => {
+            let fault = full.fault(now.saturating_duration_since(started));
+            return refuse(engine, from, listener, &head, answerable, &fault, started);
         }
-        engine.one_way_id(listener, route.hop.tried.len())
-    } else {
-        let call = Call {
-            from: from.clone(),
-            origin,
-            method: route.method.clone(),
-            hop: Some(route.hop.clone()),
-            started,
-            request_bytes,
-        };
-        let limit = worker.limits.pending;
-        let Ok(id) = to.pending.borrow_mut().insert::<C>(call, route.deadline, limit) else {
-            let fault = overloaded(&to.peer, format!("{limit} calls wait for its answers"));
-            observe(worker, ended(Outcome::Fault(fault.reason)));
-            return engine.reply(from, answerable, &fault);
-        };
-        from.unanswered.set(from.unanswered.get() + 1);
-        worker.health.sent(route.hop.endpoint);
-        worker.metrics.call_started();
-        engine.expire_at(route.deadline);
-        id
+        Err(full) => {
+            drop(head);
+            let (from, frame, deadline) = (from.clone(), frame.into_owned(), route.deadline);
+            return actives::wait(engine, Waiting { from, frame, origin, started, deadline, full });
+        }
     };
-    engine.send(&to, frame, id);
+    drop(head);
+    let Orders { delay, mirrors, directives, .. } = &route.orders;
+    let frame = match directives {
+        Some(directives) if !is_again => send::edited::<C>(frame, &directives.request_headers),
+        _ => frame,
+    };
+    if !is_again && !mirrors.is_empty() && !binds {
+        effort::mirror(engine, (from, listener, frame.bytes(), origin), one_way, &route, now);
+    }
+    let delay = delay.filter(|_| !is_again);
+    let (effort, repeat) = (None, None);
+    let sending =
+        Sending { from, listener, frame, one_way, origin, started, effort, permit, repeat };
+    match delay {
+        Some(delay) => delayed::wait(engine, sending, route, binds, delay, now),
+        None => go(engine, sending, route, binds, now),
+    }
+}
+
+/// Steps 4 and 5, in as many attempts as rules want.
+pub(crate) fn go<C: FrameCodec>(
+    engine: &Rc<Engine<C>>,
+    sending: Sending<'_, C>,
+    mut route: Route,
+    binds: bool,
+    now: Instant,
+) {
+    let Sending { from, one_way, origin, started, .. } = sending;
+    let cluster = route.cluster.take();
+    let wants_attempts = cluster.is_some() || (route.orders.want_attempts() && !one_way);
+    if wants_attempts && !binds {
+        return effort::begin(engine, sending, route, cluster.unwrap_or_default(), now);
+    }
+    if let Err(unsent) = dispatch(engine, sending, &mut route, binds, now) {
+        let Unsent { fault, to, request_bytes } = unsent;
+        observe(
+            &engine.worker,
+            Ended {
+                from,
+                method: &route.method,
+                head: None,
+                endpoint: to.as_ref().map(|to| &*to.peer),
+                outcome: Outcome::Fault(fault.reason),
+                started,
+                now,
+                request_bytes,
+                response_bytes: 0,
+            },
+        );
+        engine.reply(from, (!one_way).then_some(origin), &fault);
+    }
 }
 
 /// Step 6: a connection failed; a request of which not one byte left goes
@@ -182,7 +208,13 @@ pub(crate) fn resend<C: FrameCodec>(
             return; // nobody waits for it any more
         }
         drop(pending);
-        let Some(call) = take(engine, failed, meta.id, now) else { return };
+        let Some(call) = take(engine, failed, meta.id, avoid, now) else { return };
+        if let Some(effort) = &call.effort {
+            engine.worker.metrics.retried();
+            let endpoint = call.hop.as_ref().map(|hop| hop.endpoint);
+            let again = endpoint.filter(|_| avoid.is_none());
+            return effort::unsent(engine, effort, frame, again, now);
+        }
         let tried = call.hop.map(|hop| hop.tried).unwrap_or_default();
         (call.from, call.origin, call.started, tried)
     };
@@ -190,7 +222,9 @@ pub(crate) fn resend<C: FrameCodec>(
     let Some(listener) = from.listener() else { return };
     engine.worker.metrics.retried();
     let frame = Frame::Owned(frame);
-    let arrival = Arrival { from: &from, listener, frame, one_way, origin, started, tried };
+    let from = &from;
+    let arrival =
+        Arrival { from, listener, frame, one_way, origin, started, tried, is_again: true };
     request(engine, arrival, now);
 }
 
@@ -210,7 +244,11 @@ pub(crate) fn answer<C: FrameCodec>(
 
     // 7 observe
     let gone = call.from.is_closed();
-    settle(engine, &call, Some(now - call.started), now);
+    let ending = || Ending::of(C::outcome(frame.bytes()));
+    settle(engine, &call, Some(now - call.started), ending, now);
+    if let Some(effort) = &call.effort {
+        return effort::answered(engine, effort, &upstream.peer, frame, now);
+    }
     observe(
         worker,
         Ended {
@@ -245,7 +283,10 @@ pub(crate) fn fail<C: FrameCodec>(
     now: Instant,
 ) {
     let gone = call.from.is_closed();
-    settle(engine, &call, None, now);
+    settle(engine, &call, None, || Ending::of(Outcome::Fault(fault.reason)), now);
+    if let Some(effort) = &call.effort {
+        return effort::failed(engine, effort, &upstream.peer, fault.clone(), now);
+    }
     observe(
         &engine.worker,
         Ended {
@@ -264,15 +305,18 @@ pub(crate) fn fail<C: FrameCodec>(
     engine.reply(&call.from, Some(call.origin), fault);
 }
 
-/// Takes a call out of its connection's table, to be sent another way.
+/// Takes a call out of its connection's table, to be sent another way, since the
+/// connection was closed or could not be made to an endpoint to `avoid`.
 fn take<C: FrameCodec>(
     engine: &Engine<C>,
     link: &Link<C>,
     id: u64,
+    avoid: Option<EndpointId>,
     now: Instant,
 ) -> Option<Call<C>> {
     let call = link.pending.borrow_mut().take::<C>(id)?;
-    settle(engine, &call, None, now);
+    let ending = avoid.map_or(Ending::NotSent, |_| Ending::NotConnected);
+    settle(engine, &call, None, || ending, now);
     Some(call)
 }
 
@@ -281,15 +325,21 @@ fn settle<C: FrameCodec>(
     engine: &Engine<C>,
     call: &Call<C>,
     latency: Option<std::time::Duration>,
+    ending: impl FnOnce() -> Ending,
     now: Instant,
 ) {
+    let worker = &engine.worker;
     if let Some(hop) = &call.hop {
-        engine.worker.health.ended(hop.endpoint, latency, now);
+        worker.health.ended(hop.endpoint, latency, now);
+        if let Some(stay) = &call.stay
+            && stay.place.ended(hop.endpoint, ending(), &worker.health, now)
+        {
+            worker.metrics.ejected();
+        }
     }
-    engine.worker.metrics.call_ended();
-    call.from.unanswered.set(call.from.unanswered.get().saturating_sub(1));
-    if call.from.state.get() == State::Ending {
-        call.from.wake();
+    // The attempts of one effort are one call.
+    if call.effort.is_none() {
+        released(engine, &call.from);
     }
 }
 
@@ -335,26 +385,4 @@ pub(crate) fn observe_unsent<C: FrameCodec>(
         response_bytes: 0,
     };
     observe(&engine.worker, ended);
-}
-
-/// The request with the token that its endpoint demands (Dubbo's `token`
-/// parameter, checked by Java's `TokenFilter`): a caller that was told only this
-/// proxy's address cannot know it. What cannot be read goes out as it came.
-fn with_token<'a, C: FrameCodec>(frame: Frame<'a>, token: &str) -> Frame<'a> {
-    let mut changed = BytesMut::with_capacity(frame.bytes().len() + token.len() + 16);
-    match C::set_field(frame.bytes(), "token", token, &mut changed) {
-        Ok(()) => Frame::Owned(changed),
-        Err(error) => {
-            tracing::debug!(%error, "a call goes out without its endpoint's token");
-            frame
-        }
-    }
-}
-
-fn overloaded(peer: &str, why: String) -> Fault {
-    Fault::new(
-        Reason::Overloaded,
-        format!("{peer} does not keep up: {why}; the call was not sent"),
-        "add providers, or raise `limits` in the proxy's configuration if it only bursts",
-    )
 }

@@ -28,6 +28,8 @@ struct EndpointHealth {
     observed: Option<Instant>,
     failures: u32,
     not_before: Option<Instant>,
+    /// A rule leaves it out until then, since it failed too often.
+    ejected_until: Option<Instant>,
     going_away: bool,
 }
 
@@ -38,6 +40,7 @@ impl EndpointHealth {
         observed: None,
         failures: 0,
         not_before: None,
+        ejected_until: None,
         going_away: false,
     };
 }
@@ -108,6 +111,16 @@ impl Health {
         self.with(id, |health| health.going_away = true);
     }
 
+    /// A rule leaves the endpoint out for a while.
+    pub(crate) fn ejected(&self, id: EndpointId, until: Instant) {
+        self.with(id, |health| health.ejected_until = Some(until));
+    }
+
+    /// And no longer does.
+    pub(crate) fn readmitted(&self, id: EndpointId) {
+        self.with(id, |health| health.ejected_until = None);
+    }
+
     /// The health as [`governance::decide()`] asks for it, at one moment.
     pub(crate) fn at(&self, now: Instant) -> Loads<'_> {
         Loads { health: self, now }
@@ -124,7 +137,8 @@ pub(crate) struct Loads<'a> {
 impl governance::Loads for Loads<'_> {
     fn is_available(&self, id: EndpointId) -> bool {
         self.health.endpoints.borrow().get(id.0 as usize).is_none_or(|health| {
-            !health.going_away && health.not_before.is_none_or(|time| time <= self.now)
+            let is_over = |until: Option<Instant>| until.is_none_or(|time| time <= self.now);
+            !health.going_away && is_over(health.not_before) && is_over(health.ejected_until)
         })
     }
 

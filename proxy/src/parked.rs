@@ -100,6 +100,7 @@ impl<C: FrameCodec> Parked<C> {
             origin: self.origin,
             started: self.started,
             tried: Tried::new(),
+            is_again: false,
         };
         forward::request(engine, arrival, now);
     }

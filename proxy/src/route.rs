@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use codec::{DecodeError, Fault, Outcome, Reason, RequestHead};
-use governance::{Caller, EndpointId, Service};
+use governance::{Caller, ClusterPolicy, EndpointId, Mock, Resolution, Service};
 use smallvec::SmallVec;
 
 use crate::config::Protocol;
 use crate::listener::{Destination, ListenerContext};
 use crate::methods::Method;
+use crate::orders::Orders;
 use crate::snapshot::Entry;
 use crate::worker::Worker;
 
@@ -22,7 +23,7 @@ pub(crate) const APP_TIMEOUT: Duration = Duration::from_secs(300);
 /// No call is remembered for longer, whatever its caller asks for.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 /// Endpoints tried for one call.
-const ATTEMPTS: usize = 5;
+pub(crate) const ATTEMPTS: usize = 5;
 /// The label of a method that cannot be read.
 const UNREADABLE: &str = "unreadable";
 /// The label of a service that nobody provides.
@@ -41,6 +42,16 @@ pub(crate) struct Route {
     pub(crate) index: usize,
     /// When the caller gives up.
     pub(crate) deadline: Instant,
+    /// How long the call may take, where the call, a rule or the service says so.
+    pub(crate) timeout: Option<Duration>,
+    /// Calls of the method in flight to the endpoint at most; 0 for any number.
+    pub(crate) actives: u32,
+    /// What a configurator wants for the call beyond one attempt.
+    pub(crate) cluster: Option<Arc<ClusterPolicy>>,
+    /// What routes and destination rules want for it.
+    pub(crate) orders: Orders,
+    /// The endpoint was tried before; there is no other.
+    pub(crate) repeats: bool,
 }
 
 /// Which endpoint takes a call.
@@ -59,6 +70,12 @@ pub(crate) type Tried = SmallVec<[EndpointId; 2]>;
 pub(crate) enum Refusal {
     /// The mesh answers.
     Fault(Fault),
+    /// A rule answers in a provider's place.
+    Mocked {
+        mock: Arc<Mock>,
+        /// Why no endpoint would have taken the call.
+        cause: Option<Fault>,
+    },
     /// The service was never asked for before; its endpoints are on their way.
     Unlisted,
 }
@@ -82,11 +99,20 @@ pub(crate) struct Ask<'a> {
     pub(crate) tried: Tried,
 }
 
-/// Finds the service and picks an endpoint.
+/// Finds the service and picks an endpoint that was not tried, as often as a call
+/// that is sent nowhere may be tried.
 pub(crate) fn choose(worker: &Worker, ask: Ask<'_>) -> Result<Route, Refusal> {
-    if ask.tried.len() >= ATTEMPTS {
-        return Err(unreachable(ask.listener, ask.tried.len()).into());
+    let (listener, tried) = (ask.listener, ask.tried.len());
+    if tried >= ATTEMPTS {
+        return Err(unreachable(listener, tried).into());
     }
+    let route = select(worker, ask)?;
+    if route.repeats { Err(unreachable(listener, tried).into()) } else { Ok(route) }
+}
+
+/// Finds the service and picks an endpoint, one that was tried where there is no
+/// other.
+pub(crate) fn select(worker: &Worker, ask: Ask<'_>) -> Result<Route, Refusal> {
     let method = method(worker, &ask)?;
     let snapshot = worker.snapshot();
     let identity = &snapshot.1.identity;
@@ -102,7 +128,7 @@ pub(crate) fn choose(worker: &Worker, ask: Ask<'_>) -> Result<Route, Refusal> {
     };
     let decide = |service: &Service| {
         let mut scratch = worker.scratch.borrow_mut();
-        let decided = governance::decide(
+        let resolution = governance::decide(
             service,
             &request,
             &worker.health.at(ask.now),
@@ -112,26 +138,43 @@ pub(crate) fn choose(worker: &Worker, ask: Ask<'_>) -> Result<Route, Refusal> {
         if let Some(failure) = scratch.take_script_failure() {
             worker.script_failed(&failure, ask.now);
         }
-        let decision = decided?;
-        let endpoint = service.endpoints()[decision.endpoint].id;
-        Ok((decision, endpoint))
+        match resolution {
+            Ok(Resolution::Send(decision)) => {
+                let endpoint = service.endpoints()[decision.endpoint].id;
+                Ok((decision, endpoint))
+            }
+            Ok(Resolution::Answer { mock, cause }) => Err(Refusal::Mocked { mock, cause }),
+            // Known by a rule alone.
+            Err(_) if service.endpoints().is_empty() => {
+                Err(unknown(service.name(), snapshot.1.store_trouble.as_deref()).into())
+            }
+            Err(fault) => Err(fault.into()),
+        }
     };
-    let (decision, endpoint) = match method.with_table(generation(&ask, snapshot.0), decide) {
-        Some(decided) => decided.map_err(Refusal::Fault)?,
+    let (mut decision, endpoint) = match method.with_table(generation(&ask, snapshot.0), decide) {
+        Some(decided) => decided?,
         None => return Err(Refusal::Unlisted),
     };
-    if decision.repeats {
-        return Err(unreachable(ask.listener, ask.tried.len()).into());
-    }
     let default = match ask.listener.destination {
         Destination::App(_) => APP_TIMEOUT,
         Destination::Mesh { .. } => worker.timeouts.call,
     };
+    let timeout = decision.timeout.map(|timeout| timeout.min(LONGEST_TIMEOUT));
+    let orders = Orders::of(&mut decision);
+    if let Some(policy) = orders.policy.as_ref().filter(|one| one.outlier_detection.is_some()) {
+        let hosts = worker.scratch.borrow().candidates().count();
+        worker.destination(policy, ask.now).has_hosts(hosts);
+    }
     Ok(Route {
         method,
         hop: Hop { endpoint, tried: ask.tried },
         index: decision.endpoint,
-        deadline: ask.started + decision.timeout.unwrap_or(default).min(LONGEST_TIMEOUT),
+        deadline: ask.started + timeout.unwrap_or(default),
+        timeout,
+        actives: decision.actives,
+        orders,
+        cluster: decision.cluster,
+        repeats: decision.repeats,
     })
 }
 
@@ -148,7 +191,7 @@ fn generation(ask: &Ask<'_>, current: u64) -> u64 {
 fn method(worker: &Worker, ask: &Ask<'_>) -> Result<Rc<Method>, Refusal> {
     let (service, name) = target(ask)?;
     let name = &*name;
-    let known = worker.methods.borrow().get(ask.listener.index, service, name);
+    let known = worker.methods.borrow().get(ask.listener.index, ask.protocol, service, name);
     let current = generation(ask, worker.snapshot().0);
     if let Some(method) = &known
         && method.with_table(current, |_| ()).is_some()
@@ -157,19 +200,21 @@ fn method(worker: &Worker, ask: &Ask<'_>) -> Result<Rc<Method>, Refusal> {
     }
     let table = match &ask.listener.destination {
         Destination::App(table) => table.clone(),
-        Destination::Mesh { .. } => find(worker, service, ask.protocol)?,
+        Destination::Mesh { .. } => find(worker, service, ask)?,
     };
     if let Some(method) = known {
         method.set_table(current, table);
         return Ok(method);
     }
     let metrics = worker.metrics.method(ask.protocol, &ask.listener.name, service, name);
-    let method = Rc::new(Method::new(ask.listener, service, name, metrics, current, table));
+    let method =
+        Rc::new(Method::new(ask.listener, ask.protocol, service, name, metrics, current, table));
     worker.methods.borrow_mut().insert(method.clone());
     Ok(method)
 }
 
-/// What a provider calls when it calls its caller back: counted, not routed.
+/// What is counted and not routed: what a provider calls when it calls its caller
+/// back, and connections that go on to where they were going.
 pub(crate) fn unrouted_method(
     worker: &Worker,
     protocol: &'static str,
@@ -208,12 +253,12 @@ fn counted(
     service: &str,
     name: &str,
 ) -> Rc<Method> {
-    if let Some(method) = worker.methods.borrow().get(listener.index, service, name) {
+    if let Some(method) = worker.methods.borrow().get(listener.index, protocol, service, name) {
         return method;
     }
     let metrics = worker.metrics.method(protocol, &listener.name, service, name);
     let table = worker.no_service.clone();
-    let method = Rc::new(Method::new(listener, service, name, metrics, UNROUTED, table));
+    let method = Rc::new(Method::new(listener, protocol, service, name, metrics, UNROUTED, table));
     worker.methods.borrow_mut().insert(method.clone());
     method
 }
@@ -235,22 +280,31 @@ fn target<'a>(ask: &'a Ask<'_>) -> Result<(&'a str, Cow<'a, str>), Fault> {
         Destination::Mesh { default_service: None } => Err(Fault::new(
             Reason::Unreadable,
             format!("this call names no service that can be read: {error}"),
-            "use hessian2 or fastjson2, or give the listener a `default_service`",
+            match ask.head.http() {
+                None => "use hessian2 or fastjson2, or give the listener a `default_service`",
+                Some(_) => "name it, or give the listener a `default_service`",
+            },
         )),
     }
 }
 
-/// The current table of a service; asks the store for one it was not asked for
-/// before.
-fn find(worker: &Worker, service: &str, protocol: &str) -> Result<Arc<Service>, Refusal> {
+/// The current table of a service, with those of its endpoints that speak HTTP, or
+/// with the others; asks the store for one it was not asked for before.
+fn find(worker: &Worker, service: &str, ask: &Ask<'_>) -> Result<Arc<Service>, Refusal> {
     let snapshot = worker.snapshot();
     let snapshot = &snapshot.1;
-    match snapshot.services.get(service) {
-        Some(Entry::Ready(table)) if !table.endpoints().is_empty() => {
-            if is_plain(table) == (protocol == Protocol::Tcp.name()) {
+    let services = match ask.head.http() {
+        Some(_) => &snapshot.http,
+        None => &snapshot.services,
+    };
+    match services.get(service) {
+        // Where nobody provides it, a rule about it may still say what to answer.
+        Some(Entry::Ready(table)) if !table.endpoints().is_empty() || table.is_ruled() => {
+            let is_tcp = ask.protocol == Protocol::Tcp.name();
+            if table.endpoints().is_empty() || is_plain(table) == is_tcp {
                 Ok(table.clone())
             } else {
-                Err(other_protocol(service, protocol).into())
+                Err(other_protocol(service, ask.protocol).into())
             }
         }
         Some(Entry::Ready(_)) => Err(unknown(service, snapshot.store_trouble.as_deref()).into()),
@@ -258,13 +312,18 @@ fn find(worker: &Worker, service: &str, protocol: &str) -> Result<Arc<Service>, 
         None if snapshot.has_store && worker.subscriptions.subscribe(service) => {
             Err(Refusal::Unlisted)
         }
-        None => Err(Fault::new(
-            Reason::UnknownService,
-            format!("no service named {service} is configured"),
-            "check the interface name; name a `store` or add it under `services`",
-        )
-        .into()),
+        None => Err(unconfigured(service).into()),
     }
+}
+
+/// The fault of a call to a service that is not configured, where there is no
+/// store to ask.
+pub(crate) fn unconfigured(service: &str) -> Fault {
+    Fault::new(
+        Reason::UnknownService,
+        format!("no service named {service} is configured"),
+        "check the interface name; name a `store` or add it under `services`",
+    )
 }
 
 /// Whether it takes connections, not calls.
@@ -296,7 +355,7 @@ pub(crate) fn unknown(service: &str, store_trouble: Option<&str>) -> Fault {
     }
 }
 
-fn unreachable(listener: &ListenerContext, tried: usize) -> Fault {
+pub(crate) fn unreachable(listener: &ListenerContext, tried: usize) -> Fault {
     unconnected(
         listener,
         format!("no connection could be made to any of {tried} endpoint(s) tried"),

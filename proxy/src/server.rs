@@ -22,7 +22,8 @@ use crate::admin::{self, AdminState, Readiness};
 use crate::config::{self, Config, Direction, Listener};
 use crate::control::{Control, Subscriptions};
 use crate::error::RunError;
-use crate::metrics::{Metrics, registry_source};
+use crate::explain::Live;
+use crate::metrics::{Metrics, registry_source, rules_source};
 use crate::presence;
 use crate::worker_thread::{self, Seed, WorkerListener};
 
@@ -210,6 +211,7 @@ async fn serve(
     let mut control = Control::new(&config, ids);
     let mut view = registry.view();
     metrics.add_source(registry_source(&registry));
+    metrics.add_source(rules_source(control.rule_states()));
     if !config.store.is_empty() {
         readiness.hold("store", "it has not answered yet");
         let readiness = readiness.clone();
@@ -221,7 +223,12 @@ async fn serve(
     control.update(view.borrow_and_update().clone());
     let mut admin = None;
     if let Some(addr) = config.admin {
-        let state = AdminState { metrics: metrics.clone(), readiness: readiness.clone() };
+        let live = Live {
+            published: control.published(),
+            rules: control.rule_states(),
+            default_timeout_ms: u64::try_from(config.timeouts.call.as_millis()).unwrap_or(u64::MAX),
+        };
+        let state = AdminState { metrics: metrics.clone(), readiness: readiness.clone(), live };
         let bound = admin::serve(addr, Arc::new(state))
             .await
             .map_err(|source| RunError::Admin { addr, source })?;
@@ -230,6 +237,8 @@ async fn serve(
     }
 
     let (phase, phases) = watch::channel(Phase::Run);
+    let sees_origins = config.listeners.iter().any(|listener| listener.use_original_dst);
+    let own_connections = sees_origins.then(Arc::default);
     let mut threads = Vec::with_capacity(config.workers);
     for (number, sockets) in sockets.into_iter().enumerate() {
         let listeners = (config.listeners.iter().zip(sockets).zip(&apps).zip(&app_stops))
@@ -237,6 +246,7 @@ async fn serve(
                 name: listener.name.clone(),
                 default_service: listener.default_service.clone(),
                 protocols: listener.protocols.clone(),
+                use_original_dst: listener.use_original_dst,
                 app: app.clone(),
                 app_stops: app_stops.clone(),
                 socket,
@@ -250,6 +260,7 @@ async fn serve(
             access_log: access_log.as_ref().map(AccessLog::worker),
             published: control.published(),
             subscriptions: subscriptions.clone(),
+            own_connections: own_connections.clone(),
             phase: phases.clone(),
         };
         threads.push(worker_thread::start(number, seed)?);
@@ -345,7 +356,7 @@ fn apps(config: &Config, ids: &mut EndpointIds) -> Result<Vec<Option<Arc<Service
         })?;
         let rules = RuleSet::default();
         let service = Service::compile("app", vec![endpoint], &rules, &Options::default());
-        Ok(Some(Arc::new(service)))
+        Ok(Some(Arc::new(service.for_every_variant())))
     };
     config.listeners.iter().map(table).collect()
 }

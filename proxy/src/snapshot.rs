@@ -12,10 +12,18 @@ use arc_swap::ArcSwap;
 use governance::Service;
 use tokio::sync::watch;
 
+use crate::actives::Actives;
+use crate::orders::Counters;
+use crate::redirected::Addresses;
+
 /// Every service known now.
 #[derive(Debug, Default)]
 pub(crate) struct Snapshot {
     pub(crate) services: HashMap<String, Entry>,
+    /// The same services, with those of their endpoints that speak HTTP.
+    pub(crate) http: HashMap<String, Entry>,
+    /// Which of them are meant by addresses.
+    pub(crate) addresses: Arc<Addresses>,
     /// Who calls through this proxy.
     pub(crate) identity: Arc<Identity>,
     /// Whether there is a store to ask about services not listed here.
@@ -40,6 +48,15 @@ pub(crate) enum Entry {
     Ready(Arc<Service>),
 }
 
+impl Entry {
+    /// This one, or where nobody is in it, the other in which somebody is.
+    pub(crate) fn or<'e>(&'e self, other: &'e Entry) -> &'e Entry {
+        let is_empty =
+            |entry: &Entry| matches!(entry, Entry::Ready(table) if table.endpoints().is_empty());
+        if is_empty(self) && !is_empty(other) { other } else { self }
+    }
+}
+
 /// The current snapshot, shared by all workers.
 #[derive(Debug)]
 pub(crate) struct Published {
@@ -47,6 +64,10 @@ pub(crate) struct Published {
     /// Grows with every snapshot: a cheap way to ask "the same as before?".
     generation: AtomicU64,
     changed: watch::Sender<u64>,
+    /// The calls in flight that rules limit, counted over all workers.
+    pub(crate) actives: Actives,
+    /// The same of calls that destination rules limit.
+    pub(crate) counters: Counters,
 }
 
 impl Published {
@@ -55,6 +76,8 @@ impl Published {
             current: ArcSwap::from_pointee(first),
             generation: AtomicU64::new(1),
             changed: watch::Sender::new(1),
+            actives: Actives::default(),
+            counters: Counters::default(),
         }
     }
 

@@ -3,11 +3,14 @@
 
 use std::cell::{Cell, Ref, RefCell};
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use governance::{Dice, EndpointId, Options, RuleSet, Scratch, ScriptFailure, Service};
-use tokio::net::TcpStream;
+use governance::{
+    Dice, EndpointId, Options, RuleSet, Scratch, ScriptFailure, Service, TrafficPolicy,
+};
+use tokio::net::{TcpStream, ToSocketAddrs};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -17,6 +20,8 @@ use crate::control::Subscriptions;
 use crate::health::Health;
 use crate::methods::Methods;
 use crate::metrics::WorkerMetrics;
+use crate::orders::{Destination, Destinations};
+use crate::redirected::{OwnConnection, OwnConnections};
 use crate::snapshot::{Published, Snapshot};
 
 /// A script that fails is logged at most so often; it may fail at every call.
@@ -31,11 +36,14 @@ pub(crate) struct Worker {
     pub(crate) subscriptions: Subscriptions,
     pub(crate) methods: RefCell<Methods>,
     pub(crate) health: Health,
+    destinations: Destinations,
     pub(crate) scratch: RefCell<Scratch>,
     pub(crate) dice: RefCell<Random>,
     /// The table of a service that is not routed.
     pub(crate) no_service: Arc<Service>,
-    published: Arc<Published>,
+    /// The connections that this proxy made, where some could come back to it.
+    pub(crate) own_connections: Option<Arc<OwnConnections>>,
+    pub(crate) published: Arc<Published>,
     snapshot: RefCell<(u64, Arc<Snapshot>)>,
     clock: Clock,
     script_logged: Cell<Option<Instant>>,
@@ -49,6 +57,7 @@ impl Worker {
         access_log: Option<WorkerLog>,
         published: Arc<Published>,
         subscriptions: Subscriptions,
+        own_connections: Option<Arc<OwnConnections>>,
     ) -> Self {
         let generation = published.generation();
         let snapshot = RefCell::new((generation, published.load()));
@@ -57,12 +66,14 @@ impl Worker {
             limits,
             timeouts,
             metrics,
+            own_connections,
             access_log: access_log.map(RefCell::new),
             published,
             snapshot,
             subscriptions,
             methods: RefCell::default(),
             health: Health::default(),
+            destinations: Destinations::default(),
             scratch: RefCell::new(Scratch::with_clock(move || started.elapsed())),
             dice: RefCell::new(Random(fastrand::Rng::new())),
             no_service: Arc::new(Service::compile(
@@ -90,12 +101,27 @@ impl Worker {
         self.published.subscribe()
     }
 
+    /// What is counted of the calls that a policy is about.
+    pub(crate) fn destination(&self, policy: &Arc<TrafficPolicy>, now: Instant) -> Rc<Destination> {
+        self.destinations.of(policy, &self.published.counters, now)
+    }
+
     /// Connects to an endpoint.
-    pub(crate) async fn dial(&self, address: &str) -> io::Result<TcpStream> {
-        let connect = timeout(self.timeouts.connect, TcpStream::connect(address));
+    pub(crate) async fn dial(&self, address: impl ToSocketAddrs) -> io::Result<Dialed> {
+        self.dial_within(address, self.timeouts.connect).await
+    }
+
+    /// As [`Worker::dial`], where a rule says how long that may take.
+    pub(crate) async fn dial_within(
+        &self,
+        address: impl ToSocketAddrs,
+        limit: Duration,
+    ) -> io::Result<Dialed> {
+        let connect = timeout(limit, TcpStream::connect(address));
         let socket = connect.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        let own = self.own_connections.as_ref().and_then(|all| all.enter(&socket));
         socket.set_nodelay(true)?;
-        Ok(socket)
+        Ok(Dialed { socket, own })
     }
 
     /// An endpoint could not be connected to: it is left alone for a while.
@@ -127,6 +153,13 @@ impl Worker {
     pub(crate) fn unix_ms(&self, now: Instant) -> u64 {
         self.clock.unix_ms(now)
     }
+}
+
+/// A connection that was made. What stands in `own` has to live as long as it.
+#[derive(Debug)]
+pub(crate) struct Dialed {
+    pub(crate) socket: TcpStream,
+    pub(crate) own: Option<OwnConnection>,
 }
 
 /// The dice that decisions are thrown with.

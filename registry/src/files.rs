@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 
 use crate::rules::Documents;
 use crate::settings::StartError;
-use crate::view::{Origin, RuleDocument};
+use crate::view::{Origin, RuleDocument, Unreadable};
 
 /// Editors write in several steps: wait until it is quiet for this long.
 const QUIET: Duration = Duration::from_millis(30);
@@ -57,61 +57,56 @@ impl Files {
     /// Looks again; true if the documents changed.
     fn look(&mut self) -> bool {
         let mut found: Vec<PathBuf> = Vec::new();
+        let mut kept: Vec<PathBuf> = Vec::new();
         for path in &self.paths {
             match rule_files(path) {
                 Ok(files) => found.extend(files),
                 Err(error) => {
                     tracing::warn!(path = %path.display(), %error, "rules cannot be read; the last ones stay");
-                    found.extend(
-                        self.stamps
-                            .iter()
-                            .map(|stamp| stamp.0.clone())
-                            .filter(|file| file == path || file.parent() == Some(path)),
-                    );
+                    let known = self.stamps.iter().map(|stamp| stamp.0.clone());
+                    kept.extend(known.filter(|file| file == path || file.parent() == Some(path)));
                 }
             }
         }
-        let stamps: Vec<Stamp> = found.iter().map(|file| stamp(file)).collect();
+        let stamps: Vec<Stamp> = found.iter().chain(&kept).map(|file| stamp(file)).collect();
         if stamps == self.stamps {
             return false;
         }
-        let documents = self.read(&found);
+        let mut documents = read(&found);
+        for document in self.documents.values() {
+            let is_kept = |file: &PathBuf| document.origin == Origin::File(file.clone());
+            if kept.iter().any(is_kept) {
+                documents.entry(document.key.clone()).or_insert_with(|| Arc::clone(document));
+            }
+        }
         self.stamps = stamps;
         let changed = documents != self.documents;
         self.documents = documents;
         changed
     }
+}
 
-    fn read(&self, files: &[PathBuf]) -> Documents {
-        let mut documents = Documents::new();
-        for file in files {
-            let Some(key) = key_of(file) else { continue };
-            let before = self
-                .documents
-                .get(&key)
-                .filter(|document| document.origin == Origin::File(file.clone()));
-            let document = match read_text(file) {
-                Ok(text) if before.is_some_and(|before| before.text == text) => before.cloned(),
-                Ok(text) => {
-                    let origin = Origin::File(file.clone());
-                    let key = key.clone();
-                    Some(Arc::new(RuleDocument { key, text, origin, unreadable: None }))
-                }
-                Err(error) => {
-                    tracing::warn!(file = %file.display(), %error, "rule file cannot be read; its last text stays");
-                    before.cloned()
-                }
-            };
-            let Some(document) = document else { continue };
-            if let Some(first) = documents.get(&key) {
-                let first: &Arc<RuleDocument> = first;
-                tracing::warn!(file = %file.display(), first = ?first.origin, key, "two rule files of one key; the first counts");
-            } else {
-                documents.insert(key, document);
-            }
+/// Reads files; the first of a key counts.
+fn read(files: &[PathBuf]) -> Documents {
+    let mut documents = Documents::new();
+    for file in files {
+        let Some(key) = key_of(file) else { continue };
+        let (text, unreadable) = match read_text(file) {
+            Ok(text) => (text, None),
+            // It went since the folder was listed.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => (String::new(), Some(why_unreadable(&error))),
+        };
+        let origin = Origin::File(file.clone());
+        let document = Arc::new(RuleDocument { key: key.clone(), text, origin, unreadable });
+        if let Some(first) = documents.get(&key) {
+            let first: &Arc<RuleDocument> = first;
+            tracing::warn!(file = %file.display(), first = ?first.origin, key, "two rule files of one key; the first counts");
+        } else {
+            documents.insert(key, document);
         }
-        documents
     }
+    documents
 }
 
 /// The rule files at a path: itself, or those directly in the folder, by name.
@@ -150,6 +145,13 @@ fn key_of(file: &Path) -> Option<String> {
     let name = file.file_name().and_then(OsStr::to_str)?;
     let key = name.strip_suffix(".yaml").or_else(|| name.strip_suffix(".yml")).unwrap_or(name);
     Some(key.to_owned())
+}
+
+fn why_unreadable(error: &io::Error) -> Unreadable {
+    match error.kind() {
+        io::ErrorKind::InvalidData => Unreadable::NotUtf8,
+        _ => Unreadable::File(error.to_string()),
+    }
 }
 
 fn stamp(file: &Path) -> Stamp {
@@ -224,12 +226,16 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    /// Keys and texts; `?` for what cannot be read.
     fn texts(documents: &Documents) -> Vec<(&str, &str)> {
-        documents.values().map(|document| (document.key.as_str(), document.text.as_str())).collect()
+        fn text(rule: &RuleDocument) -> &str {
+            if rule.unreadable.is_some() { "?" } else { &rule.text }
+        }
+        documents.values().map(|rule| (rule.key.as_str(), text(rule))).collect()
     }
 
     #[tokio::test]
-    async fn changes_arrive_whole_and_what_cannot_be_read_stays() {
+    async fn changes_arrive_whole_and_what_cannot_be_read_is_told() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         fs::write(at("a.tag-router.yaml"), "one").unwrap();
@@ -245,7 +251,7 @@ mod tests {
         fs::rename(at("new"), at("a.tag-router.yaml")).unwrap();
         fs::write(at("b.yml"), b"\xff").unwrap();
         fs::write(at("c.yaml"), "four").unwrap();
-        let wanted = [("a.tag-router", "three"), ("b", "two"), ("c", "four")];
+        let wanted = [("a.tag-router", "three"), ("b", "?"), ("c", "four")];
         let wait = Duration::from_secs(20);
         loop {
             let documents = tokio::time::timeout(wait, receiver.recv()).await.unwrap().unwrap();
@@ -260,6 +266,22 @@ mod tests {
                 break;
             }
         }
+    }
+
+    #[test]
+    fn a_folder_that_is_away_keeps_its_documents() {
+        let above = tempfile::tempdir().unwrap();
+        let (folder, away) = (above.path().join("mount/rules"), above.path().join("away"));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("k.yaml"), "1").unwrap();
+        let mut files = Files::open(vec![folder]).unwrap();
+        fs::rename(above.path().join("mount"), &away).unwrap();
+        assert!(!files.look());
+        assert_eq!(texts(&files.documents()), [("k", "1")]);
+        fs::remove_file(away.join("rules/k.yaml")).unwrap();
+        fs::rename(&away, above.path().join("mount")).unwrap();
+        assert!(files.look());
+        assert!(files.documents().is_empty());
     }
 
     #[test]

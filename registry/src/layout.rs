@@ -20,6 +20,9 @@ pub(crate) enum Kind {
     OwnRules,
 }
 
+/// Where the records of changed rules are, outside of what proxies watch.
+const HISTORY: &str = "/spanwire/history/";
+
 /// The places, as settings say.
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
@@ -42,12 +45,33 @@ impl Layout {
         Range::prefix(self.rule_prefix.clone())
     }
 
+    /// The records of what became of a rule.
+    pub(crate) fn history(rule: &str) -> Range {
+        Range::prefix(format!("{HISTORY}{}/", crate::key::encode(rule)))
+    }
+
     pub(crate) fn providers(&self, interface: &str) -> Range {
         Range::prefix(format!("{}/{}/providers/", self.root, crate::key::encode(interface)))
     }
 
     pub(crate) fn mapping(&self, interface: &str) -> Range {
         Range::key(format!("{}/mapping/{interface}", self.root))
+    }
+
+    /// All that Dubbo keeps.
+    pub(crate) fn all(&self) -> Range {
+        Range::prefix(format!("{}/", self.root))
+    }
+
+    /// The interface that a key is about, where it is one of a provider or a
+    /// mapping.
+    pub(crate) fn interface(&self, key: &str) -> Option<String> {
+        let mut parts = key.strip_prefix(&self.root)?.strip_prefix('/')?.split('/');
+        match (parts.next()?, parts.next()?, parts.next()) {
+            ("mapping", interface, None) => Some(interface.to_owned()),
+            (interface, "providers", Some(_)) => crate::key::decode(interface).ok(),
+            _ => None,
+        }
     }
 
     /// Its place does not follow the root: `EtcdServiceDiscovery.root`.

@@ -10,7 +10,8 @@
 //! * [`registry`]: the handle; starting and subscribing. Behind it, `keeper`
 //!   owns the `catalog`, which turns what the `store` and the `files` tell into
 //!   views; `snapshot` keeps the last good one on disk.
-//! * [`mod@look`]: one look at the store, for commands that answer one question.
+//! * [`mod@look`]: one look at the store, for commands that answer one question;
+//!   [`rule_store`]: rule documents written and taken back, for commands, too.
 //! * [`registration`] and [`presence`]: putting an application into the store.
 //! * [`key`]: how Dubbo writes a URL into a key.
 //! * [`counters`]: numbers for `/metrics`.
@@ -23,6 +24,7 @@ pub mod look;
 pub mod presence;
 pub mod registration;
 pub mod registry;
+pub mod rule_store;
 pub mod settings;
 pub mod view;
 
@@ -38,11 +40,12 @@ mod store;
 
 pub use counters::Counters;
 pub use key::KeyError;
-pub use look::{LookError, look};
+pub use look::{StoreError, look};
 pub use registration::{Registration, RegistrationState};
 pub use registry::Registry;
+pub use rule_store::RuleStore;
 pub use settings::{Settings, StartError};
 pub use view::{
     Instance, LastGoodReason, Origin, RuleDocument, RulePlace, Service, ServiceState, StoreStatus,
-    View,
+    Unreadable, View,
 };

@@ -11,7 +11,7 @@ use crate::counters::Counters;
 use crate::key;
 use crate::layout::Kind;
 use crate::store::range::{Change, Entry, Range};
-use crate::view::{Origin, RuleDocument};
+use crate::view::{Origin, RuleDocument, Unreadable};
 
 /// One key of a range, read.
 #[derive(Debug, Clone, PartialEq)]
@@ -125,7 +125,7 @@ impl Listing {
                     key: format!("{}{tail}", self.prefix),
                     revision: entry.revision,
                 },
-                unreadable: text().err(),
+                unreadable: text().err().map(|_| Unreadable::NotUtf8),
             }))),
         })
     }
@@ -224,7 +224,7 @@ mod tests {
         let bad = Entry { key: key.to_vec(), value: vec![0xff], revision: 12 };
         listing.apply(vec![Change::Put(bad)], 12, &counters);
         let [rule] = &listing.rules().collect::<Vec<_>>()[..] else { panic!("one rule") };
-        assert_eq!(rule.unreadable.as_deref(), Some("the value is not UTF-8"));
+        assert_eq!(rule.unreadable, Some(Unreadable::NotUtf8));
         assert_eq!((listing.told, listing.newest), (12, 12));
     }
 }

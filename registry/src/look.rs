@@ -4,20 +4,22 @@
 //! For commands that answer one question. What a proxy needs is
 //! [`Registry`](crate::Registry).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::catalog::Catalog;
+use crate::layout::Layout;
 use crate::settings::{Settings, StartError};
 use crate::snapshot::Snapshot;
 use crate::store::connect::connect;
-use crate::store::list::list_at;
-use crate::store::range::{Update, Wanted};
+use crate::store::list::{list_at, list_keys};
+use crate::store::range::{Entry, Update, Wanted};
 use crate::view::View;
 
-/// Why there is nothing to see.
+/// Why a command gets nothing from the store. For whoever gave it.
 #[derive(Debug, thiserror::Error)]
-pub enum LookError {
+pub enum StoreError {
     /// The settings are no good.
     #[error(transparent)]
     Settings(#[from] StartError),
@@ -38,17 +40,42 @@ pub enum LookError {
 /// revision. Rule files of the settings are not read.
 ///
 /// # Errors
-/// See [`LookError`].
-pub async fn look(settings: Settings, services: &[&str]) -> Result<Arc<View>, LookError> {
+/// See [`StoreError`].
+pub async fn look(settings: Settings, services: &[&str]) -> Result<Arc<View>, StoreError> {
     let settings = settings.checked()?;
     let mut failed = None;
     for endpoint in &settings.store {
         match look_at(endpoint, &settings, services).await {
             Ok(view) => return Ok(view),
-            Err(reason) => failed = Some(LookError::Store { endpoint: endpoint.clone(), reason }),
+            Err(reason) => failed = Some(StoreError::Store { endpoint: endpoint.clone(), reason }),
         }
     }
-    Err(failed.unwrap_or(LookError::NoStore))
+    Err(failed.unwrap_or(StoreError::NoStore))
+}
+
+/// The interfaces that somebody provides, or once did.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn interfaces(settings: Settings) -> Result<Vec<String>, StoreError> {
+    let settings = settings.checked()?;
+    let layout = Layout::new(&settings);
+    let mut failed = None;
+    for endpoint in &settings.store {
+        let listed = async {
+            let client = connect(endpoint, &settings).await?;
+            list_keys(&client, &layout.all(), settings.request_timeout).await
+        };
+        match listed.await {
+            Ok(listed) => {
+                let key = |entry: &Entry| layout.interface(std::str::from_utf8(&entry.key).ok()?);
+                let names: BTreeSet<String> = listed.entries.iter().filter_map(key).collect();
+                return Ok(names.into_iter().collect());
+            }
+            Err(reason) => failed = Some(StoreError::Store { endpoint: endpoint.clone(), reason }),
+        }
+    }
+    Err(failed.unwrap_or(StoreError::NoStore))
 }
 
 async fn look_at(

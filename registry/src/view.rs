@@ -104,7 +104,18 @@ pub struct RuleDocument {
     pub origin: Origin,
     /// Why it cannot be read. Such a document is told, not left out, so that
     /// nobody takes it for removed.
-    pub unreadable: Option<String>,
+    pub unreadable: Option<Unreadable>,
+}
+
+/// Why a rule document cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// Its bytes are no text.
+    #[error("the text is not UTF-8")]
+    NotUtf8,
+    /// The file does not let itself be read; what the system says.
+    #[error("the file cannot be read: {0}")]
+    File(String),
 }
 
 /// A folder of rule documents in the store, and how far it was followed.

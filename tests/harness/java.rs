@@ -52,6 +52,12 @@ impl Line {
             Line::Dubbo27 => "2.7",
         }
     }
+
+    /// Whether it speaks Triple.
+    #[must_use]
+    pub fn has_triple(self) -> bool {
+        self != Line::Dubbo27
+    }
 }
 
 /// Which program of the peers.
@@ -61,6 +67,10 @@ pub enum Role {
     Provider,
     /// `interop.Consumer`
     Consumer,
+    /// `interop.TripleProvider`, for lines that have Triple.
+    TripleProvider,
+    /// `interop.TripleConsumer`, for lines that have Triple.
+    TripleConsumer,
 }
 
 /// Why a peer did not do what it was told.
@@ -141,20 +151,15 @@ impl Peer {
         properties: &[(&str, &str)],
         environment: &[(&str, &str)],
     ) -> Result<Peer, PeerError> {
-        let class_path = build::class_path(line)?;
-        let mut command = Command::new("java");
-        for package in OPENED {
-            command.arg("--add-opens").arg(format!("java.base/{package}=ALL-UNNAMED"));
-        }
-        command
-            .args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-Xmx384m"])
-            .arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn");
+        let mut command = java(line)?;
         for (key, value) in properties {
             command.arg(format!("-D{key}={value}"));
         }
-        command.arg("-cp").arg(class_path).arg(match role {
+        command.arg(match role {
             Role::Provider => "interop.Provider",
             Role::Consumer => "interop.Consumer",
+            Role::TripleProvider => "interop.TripleProvider",
+            Role::TripleConsumer => "interop.TripleConsumer",
         });
         command.envs(environment.iter().copied());
         let (process, answers) = Process::start(&mut command).map_err(|error| {
@@ -263,6 +268,28 @@ impl Peer {
         })
     }
 
+    /// Has the consumer's scripted server answer every request so from now on; its
+    /// port. `script` is what `interop.ScriptedServer` reads.
+    ///
+    /// # Errors
+    /// As [`Peer::ask`].
+    ///
+    /// # Panics
+    /// When the program says no port.
+    pub fn script(&mut self, script: Value) -> Result<u16, PeerError> {
+        let answer = self.ask(&with(json!({"cmd": "script"}), script))?;
+        let port = answer["port"].as_u64().and_then(|port| u16::try_from(port).ok());
+        Ok(port.expect("the server has a port"))
+    }
+
+    /// How often the scripted server was asked since it was told how to answer.
+    ///
+    /// # Errors
+    /// As [`Peer::ask`].
+    pub fn asked(&mut self) -> Result<u64, PeerError> {
+        Ok(self.ask(&json!({"cmd": "scripted"}))?["asked"].as_u64().unwrap_or_default())
+    }
+
     /// Ends it as Dubbo does it: no new calls, those in flight answered.
     ///
     /// # Errors
@@ -290,6 +317,38 @@ impl Peer {
     fn name(&self) -> String {
         format!("{:?} {}", self.role, self.line.name())
     }
+}
+
+/// What the program `class` of the peers prints until it ends.
+///
+/// # Errors
+/// When it cannot be built or started, or fails.
+pub fn output_of(line: Line, class: &str) -> Result<String, PeerError> {
+    let failed = |what: String, output| PeerError::Build { line: line.name(), what, output };
+    let ran = java(line)?
+        .arg(class)
+        .output()
+        .map_err(|error| failed(error.to_string(), String::new()))?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    match ran.status.success() {
+        true => Ok(text(&ran.stdout)),
+        false => Err(failed(format!("{class} failed"), text(&ran.stderr))),
+    }
+}
+
+/// Java with the peers of a line on its class path; what comes next is the class.
+fn java(line: Line) -> Result<Command, PeerError> {
+    let class_path = build::class_path(line)?;
+    let mut command = Command::new("java");
+    for package in OPENED {
+        command.arg("--add-opens").arg(format!("java.base/{package}=ALL-UNNAMED"));
+    }
+    command
+        .args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-Xmx384m"])
+        .arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
+        .arg("-cp")
+        .arg(class_path);
+    Ok(command)
 }
 
 /// What the caller of one call saw.

@@ -64,6 +64,16 @@ pub(crate) fn provider(line: Line) -> Lent {
     lent((line, Role::Provider))
 }
 
+/// A consumer over Triple for this test alone, until it is over.
+pub(crate) fn triple_consumer(line: Line) -> Lent {
+    lent((line, Role::TripleConsumer))
+}
+
+/// A provider over Triple for this test alone, until it is over.
+pub(crate) fn triple_provider(line: Line) -> Lent {
+    lent((line, Role::TripleProvider))
+}
+
 fn lent(key: Key) -> Lent {
     let idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner).get_mut(&key).and_then(Vec::pop);
     let peer = idle.unwrap_or_else(|| start(key.0, key.1));

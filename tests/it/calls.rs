@@ -119,6 +119,16 @@ fn an_inbound_listener_sends_everything_to_the_application() {
     let request = upstream.expect();
     upstream.send(&request.answer(&string("hi")).bytes());
     assert_eq!(caller.expect().id, 3);
+    // The application knows itself which groups and versions it has.
+    let versioned = Request {
+        version: Some("1.0.0"),
+        attachments: vec![("group", "g"), ("version", "1.0.0")],
+        ..Request::new(4)
+    };
+    caller.send(&versioned.bytes());
+    let request = upstream.expect();
+    upstream.send(&request.answer(&string("hi")).bytes());
+    assert_eq!(caller.expect().id, 4);
 }
 
 #[test]

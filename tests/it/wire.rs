@@ -126,7 +126,7 @@ impl Wire {
         Wire::over(TcpStream::connect(to).expect("the peer listens"))
     }
 
-    fn over(stream: TcpStream) -> Wire {
+    pub fn over(stream: TcpStream) -> Wire {
         stream.set_read_timeout(Some(SOON)).expect("a positive timeout");
         stream.set_nodelay(true).expect("a connected socket");
         Wire { stream }
@@ -173,6 +173,12 @@ impl Wire {
         let mut bytes = vec![0; count];
         self.stream.read_exact(&mut bytes).expect("so many bytes");
         bytes
+    }
+
+    /// The next byte, where one comes.
+    pub fn try_take(&mut self) -> io::Result<u8> {
+        let mut byte = [0];
+        self.stream.read_exact(&mut byte).map(|()| byte[0])
     }
 
     /// Whether nothing comes for a while.
@@ -334,11 +340,16 @@ impl Provider {
         self.answer_forever(|call| call.answer(&call.body))
     }
 
-    fn answer_forever(self, answer: fn(&Frame) -> Frame) -> SocketAddr {
+    /// Answers every call, on every connection, until the test ends. The threads that
+    /// do so are named by the provider's address.
+    pub fn answer_forever(self, answer: fn(&Frame) -> Frame) -> SocketAddr {
         let address = self.address();
         std::thread::spawn(move || {
             for stream in self.listener.incoming().flatten() {
-                std::thread::spawn(move || Wire::over(stream).answer_all(answer));
+                std::thread::Builder::new()
+                    .name(address.to_string())
+                    .spawn(move || Wire::over(stream).answer_all(answer))
+                    .expect("a thread");
             }
         });
         address
@@ -377,6 +388,7 @@ pub fn listener(name: &str, direction: Direction) -> Listener {
         direction,
         protocols: vec![Protocol::Dubbo],
         default_service: None,
+        use_original_dst: false,
     }
 }
 
@@ -384,6 +396,7 @@ pub fn service(name: &str, endpoints: &[SocketAddr]) -> StaticService {
     StaticService {
         name: name.to_owned(),
         protocol: Protocol::Dubbo,
+        addresses: Vec::new(),
         endpoints: endpoints
             .iter()
             .map(|address| StaticEndpoint {
@@ -397,9 +410,17 @@ pub fn service(name: &str, endpoints: &[SocketAddr]) -> StaticService {
     }
 }
 
-/// Starts a proxy, and connects a caller to its only listener. Where a worker
-/// panics, the tests end at once: its runtime would swallow it.
+/// Starts a proxy, and connects a caller to its only listener.
 pub fn start(config: Config) -> (Proxy, Wire) {
+    let name = config.listeners[0].name.clone();
+    let proxy = run(config);
+    let caller = Wire::connect(proxy.address(&name).expect("the listener's address"));
+    (proxy, caller)
+}
+
+/// Starts a proxy. Where a worker panics, the tests end at once: its runtime would
+/// swallow it.
+pub fn run(config: Config) -> Proxy {
     static HOOK: std::sync::Once = std::sync::Once::new();
     HOOK.call_once(|| {
         let report = std::panic::take_hook();
@@ -412,8 +433,5 @@ pub fn start(config: Config) -> (Proxy, Wire) {
             }
         }));
     });
-    let name = config.listeners[0].name.clone();
-    let proxy = Proxy::start(config).expect("a good configuration");
-    let caller = Wire::connect(proxy.address(&name).expect("the listener's address"));
-    (proxy, caller)
+    Proxy::start(config).expect("a good configuration")
 }

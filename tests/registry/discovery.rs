@@ -143,6 +143,8 @@ async fn one_look_sees_what_a_registry_would(store: Store) {
     assert_eq!((view.services.len(), view.services["lab.A"].state), (1, ServiceState::Live));
     assert_eq!((view.rules["shop.tag-router"].text.as_str(), view.hidden.len()), ("own", 1));
     assert!(view.store.connected);
+    let interfaces = registry::look::interfaces(settings(&store.url())).await.unwrap();
+    assert_eq!(interfaces, ["lab.A", "lab.B"]);
 }
 
 #[tokio::test]

@@ -8,5 +8,6 @@ mod differential;
 mod discovery;
 mod leases;
 mod registration;
+mod rule_store;
 mod stage;
 mod watches;

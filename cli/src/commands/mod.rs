@@ -6,6 +6,7 @@ mod control;
 mod explain;
 mod proxy;
 mod rule;
+mod store;
 
 use std::ffi::OsString;
 

@@ -5,9 +5,11 @@ mod arguments;
 mod call;
 mod control;
 mod governance;
+mod live;
 mod provider;
 mod proxy;
 mod running;
+mod stored_rules;
 
 use std::process::{Command, Stdio};
 
@@ -22,7 +24,8 @@ struct Ran {
 /// The binary with `arguments`, in surroundings that do not change what it says.
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_spanwire"));
-    command.args(arguments).env_remove("SPANWIRE_LOG").stdin(Stdio::null());
+    command.args(arguments).env_remove("SPANWIRE_LOG").env_remove("SPANWIRE_STORE");
+    command.env("USER", "tom").stdin(Stdio::null());
     command
 }
 

@@ -95,7 +95,7 @@ impl<'a> Leaf<'a> {
     }
 
     /// Reads, or steps over, the value at `input`.
-    pub(super) fn hessian2(
+    pub(crate) fn hessian2(
         input: &mut Input<'a>,
         skip: &mut hessian2::Skip,
     ) -> Result<Leaf<'a>, DecodeError> {
@@ -123,7 +123,7 @@ impl<'a> Leaf<'a> {
     }
 
     /// Reads, or steps over, the value at `input`.
-    pub(super) fn jsonb(
+    pub(crate) fn jsonb(
         input: &mut Input<'a>,
         skip: &mut jsonb::Skip<'a>,
     ) -> Result<Leaf<'a>, DecodeError> {

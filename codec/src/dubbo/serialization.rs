@@ -15,6 +15,28 @@ pub enum Serialization {
     Other(u8),
 }
 
+/// Ids and names (`org.apache.dubbo.common.serialize.Constants`).
+const NAMES: [(u8, &str); 18] = [
+    (2, "hessian2"),
+    (3, "java"),
+    (4, "compactedjava"),
+    (6, "fastjson"),
+    (7, "nativejava"),
+    (8, "kryo"),
+    (9, "fst"),
+    (10, "native-hessian"),
+    (11, "avro"),
+    (12, "protostuff"),
+    (16, "gson"),
+    (18, "jackson"),
+    (21, "protobuf-json"),
+    (22, "protobuf"),
+    (23, "fastjson2"),
+    (25, "kryo2"),
+    (27, "msgpack"),
+    (28, "fury"),
+];
+
 impl Serialization {
     /// The serialization in a header's flags.
     pub fn of(flags: u8) -> Self {
@@ -35,29 +57,16 @@ impl Serialization {
     }
 
     /// Its name in Dubbo's configuration (`serialization=…`), where the id is a
-    /// known one (`org.apache.dubbo.common.serialize.Constants`).
+    /// known one.
     pub fn name(self) -> &'static str {
-        match self.id() {
-            2 => "hessian2",
-            3 => "java",
-            4 => "compactedjava",
-            6 => "fastjson",
-            7 => "nativejava",
-            8 => "kryo",
-            9 => "fst",
-            10 => "native-hessian",
-            11 => "avro",
-            12 => "protostuff",
-            16 => "gson",
-            18 => "jackson",
-            21 => "protobuf-json",
-            22 => "protobuf",
-            23 => "fastjson2",
-            25 => "kryo2",
-            27 => "msgpack",
-            28 => "fury",
-            _ => "unknown",
-        }
+        let id = self.id();
+        NAMES.iter().find(|(known, _)| *known == id).map_or("unknown", |(_, name)| name)
+    }
+
+    /// The serialization of this name, where it is a known one.
+    pub fn named(name: &[u8]) -> Option<Self> {
+        let (id, _) = NAMES.iter().find(|(_, known)| known.as_bytes() == name)?;
+        Some(Serialization::of(*id))
     }
 
     /// The error that says it cannot be read.

@@ -1,5 +1,6 @@
 //! The mesh's own answers: to plain HTTP as `application/problem+json`
-//! (RFC 9457), to gRPC as a status without a body ("trailers-only").
+//! (RFC 9457), to gRPC as a status without a body ("trailers-only"), to Triple as
+//! [`triple::answer`] says.
 
 use ::http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use ::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
@@ -9,24 +10,38 @@ use serde_json::json;
 use super::Dialect;
 use super::grpc::{self, Code};
 use crate::fault::{Fault, Reason};
+use crate::triple;
 use crate::value::base64;
 
 /// A fault in the caller's language.
 pub fn fault(dialect: Dialect, fault: &Fault) -> Response<Bytes> {
     match dialect {
         Dialect::Plain => problem(status(fault.reason), fault),
-        Dialect::Grpc => {
-            let mut response = Response::new(Bytes::new());
-            *response.headers_mut() = trailers(fault);
-            let grpc = HeaderValue::from_static("application/grpc");
-            response.headers_mut().insert(CONTENT_TYPE, grpc);
-            response
-        }
+        Dialect::Grpc => trailers_only(grpc_trailers(fault)),
+        Dialect::Triple => trailers_only(triple::answer::trailers(fault)),
     }
 }
 
-/// A fault as the trailers of an answer whose head was sent already; for gRPC.
-pub fn trailers(fault: &Fault) -> HeaderMap {
+/// A fault as the trailers of an answer whose head was sent already; `None` where
+/// the dialect has no word for it there.
+pub fn trailers(dialect: Dialect, fault: &Fault) -> Option<HeaderMap> {
+    match dialect {
+        Dialect::Plain => None,
+        Dialect::Grpc => Some(grpc_trailers(fault)),
+        Dialect::Triple => Some(triple::answer::trailers(fault)),
+    }
+}
+
+/// A head that is all of an answer.
+fn trailers_only(trailers: HeaderMap) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.headers_mut() = trailers;
+    let grpc = HeaderValue::from_static("application/grpc");
+    response.headers_mut().insert(CONTENT_TYPE, grpc);
+    response
+}
+
+fn grpc_trailers(fault: &Fault) -> HeaderMap {
     let code = code(fault.reason);
     let text = fault.to_string();
     let details = base64::encode(&details(code, &text, fault.reason));
@@ -193,6 +208,35 @@ mod tests {
         assert_eq!(details[..2], [8, 4], "the code");
         for part in ["Spanwire [timeout]: 100%", "google.rpc.ErrorInfo", "TIMEOUT", "spanwire"] {
             assert!(text.contains(part), "{part} in {text:?}");
+        }
+    }
+
+    /// `UPDATE=1` writes it.
+    #[test]
+    fn the_documented_answers_are_the_real_ones() {
+        const START: &str = "| Reason | HTTP | gRPC |\n|---|---|---|\n";
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/protocols.md");
+        let document = std::fs::read_to_string(path).unwrap();
+        let (before, table) = document.split_once(START).unwrap();
+        let end = table.find("\n\n").unwrap();
+        let row = |reason: Reason| {
+            let status = status(reason).as_u16();
+            let code = format!("{:?}", code(reason));
+            let code = code.chars().enumerate().fold(String::new(), |mut text, (at, char)| {
+                if char.is_uppercase() && at > 0 {
+                    text.push('_');
+                }
+                text.push(char.to_ascii_uppercase());
+                text
+            });
+            format!("| `{}` | {status} | `{code}` |\n", reason.label())
+        };
+        let rows: String = Reason::ALL.into_iter().map(row).collect();
+        let expected = format!("{before}{START}{}{}", rows.trim_end(), &table[end..]);
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(path, &expected).unwrap();
+        } else {
+            assert_eq!(document, expected, "run it with UPDATE=1");
         }
     }
 

@@ -58,7 +58,7 @@ pub fn status(headers: &HeaderMap) -> Option<u32> {
 
 /// A text as `grpc-message` carries it: whatever is not printable ASCII, and the
 /// percent sign, as `%XX`.
-pub(super) fn percent_encoded(text: &str) -> String {
+pub(crate) fn percent_encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {

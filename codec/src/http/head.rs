@@ -1,6 +1,7 @@
 //! A request over HTTP, as routing and rules ask for it.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::time::Duration;
 
 use ::http::HeaderMap;
@@ -10,43 +11,86 @@ use ::http::request::Parts;
 use super::{Dialect, grpc};
 use crate::error::DecodeError;
 use crate::head::{Argument, HttpRequest, RequestHead, Target};
-
-/// Dubbo 3's words in gRPC's headers (`TripleHeaderEnum`).
-const VERSION: &str = "tri-service-version";
-const GROUP: &str = "tri-service-group";
+use crate::triple::{self, Message};
 
 /// A view of a request's head. Making one costs no allocation, unless the host
 /// is written in capitals.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Head<'a> {
     parts: &'a Parts,
     dialect: Dialect,
     service: Option<Cow<'a, str>>,
     method: &'a str,
+    /// Whether its words are Dubbo's.
+    is_dubbo: bool,
+    message: Option<Message<'a>>,
+    wants_more: Cell<bool>,
 }
 
 impl<'a> Head<'a> {
-    /// Of gRPC, the service and method are the path's last two parts; of plain
-    /// HTTP, the service is the host and the method is HTTP's. The host counts
-    /// with its port where `is_service` knows it so, and else without.
-    pub fn new(parts: &'a Parts, dialect: Dialect, is_service: impl FnOnce(&str) -> bool) -> Self {
-        let (service, method) = match dialect {
-            Dialect::Grpc => match parts.uri.path().rsplit_once('/') {
+    /// Of gRPC and Triple, the service and method are the path's last two parts. Of plain
+    /// HTTP, the service is the host and the method is HTTP's; unless the path is
+    /// `/service/method`, as Triple's calls in JSON have it: they are known by Dubbo's
+    /// headers, or because `is_service` knows the service and not the host. The host counts
+    /// with its port where `is_service` knows it so, and else without; in small letters,
+    /// unless `is_service` knows it as it is written.
+    pub fn new(parts: &'a Parts, dialect: Dialect, is_service: impl Fn(&str) -> bool) -> Self {
+        let head = |service: Option<Cow<'a, str>>, method, is_dubbo| Head {
+            parts,
+            dialect,
+            service: service.filter(|service| !service.is_empty()),
+            method,
+            is_dubbo,
+            message: None,
+            wants_more: Cell::new(false),
+        };
+        if dialect.is_grpc() {
+            let (service, method) = match parts.uri.path().rsplit_once('/') {
                 Some((service, method)) => {
-                    let service = service.strip_prefix('/').unwrap_or(service);
-                    ((!service.is_empty()).then_some(Cow::Borrowed(service)), method)
+                    (Some(service.strip_prefix('/').unwrap_or(service).into()), method)
                 }
                 None => (None, ""),
-            },
-            Dialect::Plain => {
-                let service = authority(parts).map(|authority| {
-                    let authority = lower(authority);
-                    if is_service(&authority) { authority } else { without_port(authority) }
-                });
-                (service.filter(|service| !service.is_empty()), parts.method.as_str())
-            }
-        };
-        Head { parts, dialect, service, method }
+            };
+            return head(service, method, dialect == Dialect::Triple);
+        }
+        let host = authority(parts).map(|authority| match lower(authority) {
+            _ if is_service(authority) => Cow::Borrowed(authority),
+            authority if is_service(&authority) => authority,
+            authority => without_port(authority),
+        });
+        if let Some((service, method)) = triple::json::called(parts.uri.path())
+            && (triple::is_triple(&parts.headers)
+                || is_service(service) && !host.as_deref().is_some_and(&is_service))
+        {
+            return head(Some(service.into()), method, true);
+        }
+        head(host, parts.method.as_str(), false)
+    }
+
+    /// The same, of a Triple request of whose body this much has come: as far as its
+    /// first message goes, the arguments can be told.
+    #[must_use]
+    pub fn with_body(self, body: &'a [u8]) -> Self {
+        let message = (self.dialect == Dialect::Triple).then(|| Message::new(body));
+        Head { message, ..self }
+    }
+
+    /// Whether something was asked for that stands where the body has not come yet.
+    pub fn wants_more(&self) -> bool {
+        self.wants_more.get()
+    }
+
+    fn in_message<'s, T>(
+        &'s self,
+        none: T,
+        read: impl FnOnce(&'s Message<'a>) -> Result<T, DecodeError>,
+    ) -> Result<T, DecodeError> {
+        let Some(message) = &self.message else { return Ok(none) };
+        let found = read(message);
+        if matches!(found, Err(DecodeError::Truncated { .. })) {
+            self.wants_more.set(true);
+        }
+        found
     }
 
     fn header(&self, name: &str) -> Option<Cow<'_, str>> {
@@ -101,38 +145,47 @@ impl RequestHead for Head<'_> {
     fn target(&self) -> Result<Target<'_>, DecodeError> {
         let Some(service) = &self.service else {
             let what = match self.dialect {
-                Dialect::Grpc => "the service in the path",
+                Dialect::Grpc | Dialect::Triple => "the service in the path",
                 Dialect::Plain => "the host",
             };
             return Err(DecodeError::Missing { what });
         };
-        let version = self.parts.headers.get(VERSION).and_then(|value| value.to_str().ok());
+        let version = self.parts.headers.get(triple::VERSION).and_then(|value| value.to_str().ok());
         let version = version.filter(|version| *version != "0.0.0").unwrap_or_default();
         Ok(Target { service, method: self.method, version })
     }
 
     fn group(&self) -> Result<&str, DecodeError> {
-        let group = self.parts.headers.get(GROUP).and_then(|value| value.to_str().ok());
+        let group = self.parts.headers.get(triple::GROUP).and_then(|value| value.to_str().ok());
         Ok(group.unwrap_or_default())
     }
 
-    /// A header, whatever its name's case.
+    /// A header, whatever its name's case; of Triple, an attachment.
     fn field(&self, name: &str) -> Result<Option<Cow<'_, str>>, DecodeError> {
-        Ok(self.header(name))
+        Ok(match self.is_dubbo {
+            true => triple::fields::field(&self.parts.headers, name),
+            false => self.header(name),
+        })
     }
 
-    /// None: a body is passed on, and not read.
-    fn argument(&self, _index: usize) -> Result<Option<Argument<'_>>, DecodeError> {
-        Ok(None)
+    /// Those in Triple's first message, where it was given. Any other body is passed
+    /// on, and not read.
+    fn argument(&self, index: usize) -> Result<Option<Argument<'_>>, DecodeError> {
+        self.in_message(None, |message| message.argument(index))
+    }
+
+    fn argument_bytes(&self, index: usize) -> Result<Option<&[u8]>, DecodeError> {
+        self.in_message(None, |message| message.argument_bytes(index))
     }
 
     fn parameter_types(&self) -> Result<&str, DecodeError> {
-        Ok("")
+        self.in_message("", Message::parameter_types)
     }
 
     fn timeout(&self) -> Option<Duration> {
         match self.dialect {
-            Dialect::Grpc => grpc::timeout(&self.parts.headers),
+            Dialect::Grpc | Dialect::Triple => grpc::timeout(&self.parts.headers),
+            Dialect::Plain if self.is_dubbo => triple::json::timeout(&self.parts.headers),
             Dialect::Plain => None,
         }
     }
@@ -172,12 +225,15 @@ mod tests {
             ("http://shop.example:8080/a", "", "shop.example"),
             ("/a", "Shop.Example:80", "shop.example"),
             ("/a", "named:9000", "named:9000"),
+            ("/a", "Named:9000", "named:9000"),
+            ("/a", "Known", "Known"),
             ("/a", "[::1]:80", "[::1]"),
             ("/a", "[::1]", "[::1]"),
             ("http://a/", "b", "a"),
         ] {
             let parts = parts("PUT", uri, &[("host", host)]);
-            let head = Head::new(&parts, Dialect::Plain, |name| name == "named:9000");
+            let head =
+                Head::new(&parts, Dialect::Plain, |name| ["named:9000", "Known"].contains(&name));
             let target = head.target().unwrap();
             assert_eq!((target.service, target.method), (service, "PUT"), "{uri} {host}");
         }
@@ -204,10 +260,55 @@ mod tests {
 
     #[test]
     fn triple_says_version_and_group() {
-        let headers = [(VERSION, "1.0.0"), (GROUP, "g1")];
+        let headers = [("tri-service-version", "1.0.0"), ("tri-service-group", "g1")];
         let parts = parts("POST", "/lab.Echo/say", &headers);
-        let head = Head::new(&parts, Dialect::Grpc, |_| false);
+        let head = Head::new(&parts, Dialect::Triple, |_| false);
         assert_eq!((head.target().unwrap().version, head.group().unwrap()), ("1.0.0", "g1"));
+    }
+
+    #[test]
+    fn triple_in_json_is_named_by_its_path() {
+        let named = |path, headers: &[(&str, &str)]| {
+            let parts = parts("POST", path, headers);
+            let head =
+                Head::new(&parts, Dialect::Plain, |name| ["lab.Echo", "shop"].contains(&name));
+            let user = head.field("remote.application").unwrap().map(Cow::into_owned);
+            let target = head.target().unwrap();
+            (target.service.to_owned(), target.method.to_owned(), head.timeout(), user)
+        };
+        let call = |user: Option<&str>, timeout: Option<u64>| {
+            let timeout = timeout.map(Duration::from_millis);
+            ("lab.Echo".to_owned(), "say".to_owned(), timeout, user.map(str::to_owned))
+        };
+        assert_eq!(named("/lab.Echo/say", &[("host", "h:1")]), call(None, None));
+        let headers = [("host", "h:1"), ("tri-service-timeout", "100")];
+        assert_eq!(named("/lab.Echo/say?v=1", &headers), call(None, Some(100)));
+        // Whoever says Triple means it.
+        let headers = [("host", "shop"), ("tri-consumer-appname", "a")];
+        assert_eq!(named("/lab.Echo/say", &headers), call(Some("a"), None));
+        // What may be a service of this path and is none.
+        for (path, host) in
+            [("/lab.Echo/say", "shop"), ("/lab.Other/say", "h:1"), ("/lab.Echo", "h")]
+        {
+            let (service, method, ..) = named(path, &[("host", host)]);
+            assert_eq!((&*service, &*method), (host.split(':').next().unwrap(), "POST"), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_has_not_come_is_wanted() {
+        let body = b"\x00\x00\x00\x00\x0f\x0a\x08hessian4\x12\x03\x02no";
+        let parts = parts("POST", "/lab.Echo/say", &[]);
+        let head =
+            |end: usize| Head::new(&parts, Dialect::Triple, |_| false).with_body(&body[..end]);
+        let (none, whole) = (head(0), head(body.len()));
+        assert!(none.target().is_ok() && !none.wants_more());
+        assert!(none.argument(0).is_err() && none.wants_more());
+        assert_eq!(whole.argument(0), Ok(Some(Argument::Text("no".into()))));
+        assert_eq!(whole.argument(1), Ok(None));
+        assert!(!whole.wants_more());
+        let grpc = Head::new(&parts, Dialect::Grpc, |_| false).with_body(&[]);
+        assert_eq!((grpc.argument(0), grpc.wants_more()), (Ok(None), false));
     }
 
     #[test]

@@ -5,5 +5,6 @@ mod check;
 mod dubbo;
 mod edit;
 mod hessian2;
+mod triple;
 mod values;
 mod vectors;

@@ -10,7 +10,7 @@ pub(crate) struct Vector {
 }
 
 pub(crate) fn dubbo_frames() -> Vec<Vector> {
-    let vectors = read(include_str!("../../testdata/dubbo_frames.jsonl"));
+    let vectors = vectors(include_str!("../../testdata/dubbo_frames.jsonl"));
     assert_eq!(vectors.len(), 672);
     vectors
 }
@@ -18,16 +18,15 @@ pub(crate) fn dubbo_frames() -> Vec<Vector> {
 pub(crate) fn hessian2() -> Vec<Vector> {
     // A lone surrogate is no JSON text; codec makes U+FFFD of it.
     let lines = include_str!("../../testdata/hessian2.jsonl");
-    let vectors = read(&lines.replace(r#""\ud83dx""#, r#""\ufffdx""#));
+    let vectors = vectors(&lines.replace(r#""\ud83dx""#, r#""\ufffdx""#));
     assert_eq!(vectors.len(), 270);
     vectors
 }
 
-fn read(lines: &str) -> Vec<Vector> {
-    lines
-        .lines()
-        .map(|line| {
-            let json: Json = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+fn vectors(lines: &str) -> Vec<Vector> {
+    read(lines)
+        .into_iter()
+        .map(|json| {
             let name = json["name"].as_str().expect("each vector has a name").to_owned();
             let bytes = hex(json["hex"].as_str().expect("each vector has its bytes"));
             Vector { name, bytes, json }
@@ -35,7 +34,13 @@ fn read(lines: &str) -> Vec<Vector> {
         .collect()
 }
 
-fn hex(text: &str) -> Vec<u8> {
+/// Each line's JSON.
+pub(crate) fn read(lines: &str) -> Vec<Json> {
+    let json = |line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+    lines.lines().map(json).collect()
+}
+
+pub(crate) fn hex(text: &str) -> Vec<u8> {
     let digit = |i: usize| u8::from_str_radix(&text[i..i + 2], 16).expect("vectors are hex");
     (0..text.len()).step_by(2).map(digit).collect()
 }

@@ -139,7 +139,8 @@ impl Report {
 /// A text, cut off where it is too long.
 fn bounded(mut text: String) -> String {
     if text.len() > MAX_TEXT {
-        text.truncate(text.floor_char_boundary(MAX_TEXT));
+        let end = (0..=MAX_TEXT).rev().find(|end| text.is_char_boundary(*end));
+        text.truncate(end.unwrap_or_default());
         text.shrink_to_fit();
         text.push('…');
     }

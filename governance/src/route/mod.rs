@@ -9,6 +9,7 @@ mod call;
 mod chain;
 mod condition;
 mod mesh;
+mod resource;
 mod script;
 mod tag;
 
@@ -21,6 +22,7 @@ use crate::set::EndpointSet;
 pub(crate) use call::{CallView, Mismatch};
 pub(crate) use chain::{Chain, Site};
 pub(crate) use mesh::names_of;
+pub(crate) use resource::{Routed, Routes, Taken, hashed};
 
 /// One rule, or one condition of it, compiled for a service's endpoints.
 #[derive(Debug)]
@@ -66,7 +68,7 @@ pub(crate) struct Narrowing {
     /// Who is left.
     pub(crate) candidates: EndpointSet,
     /// Room for a step's own result.
-    next: EndpointSet,
+    pub(crate) next: EndpointSet,
     /// Room for one key's endpoints.
     part: EndpointSet,
     pub(crate) scripts: Scripts,

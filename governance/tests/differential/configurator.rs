@@ -9,17 +9,36 @@ use super::generate::{call, chance, endpoints, one};
 fn parameters(rng: &mut Rng) -> String {
     let mut list = Vec::new();
     for _ in 0..rng.usize(1..=3) {
-        let (key, values): (&str, &[&str]) = match rng.u32(..12) {
+        let (key, values): (&str, &[&str]) = match rng.u32(..20) {
             0 => ("sayHello.timeout", &["700", "0"]),
             1 => ("get.weight", &["7", "0"]),
             2 => ("retries", &["0", "5", "-1"]),
-            3 => ("loadbalance", &["leastactive", "roundrobin", "random"]),
-            4 => ("cluster", &["failfast", "failover"]),
+            3 => ("loadbalance", &["leastactive", "roundrobin", "random", "consistenthash"]),
+            4 => (
+                "cluster",
+                &[
+                    "failfast",
+                    "failover",
+                    "failsafe",
+                    "failback",
+                    "forking",
+                    "broadcast",
+                    "available",
+                ],
+            ),
             5 => ("weight", &["0", "50", "300", "-4"]),
             6 => ("~region", &["hz", "bj", "'*'"]),
             7 => ("priority", &["1", "2"]),
             8 => ("disabled", &["true", "false"]),
             9 => ("application", &["web", "x"]),
+            10 => ("forks", &["1", "3", "0"]),
+            11 => ("broadcast.fail.percent", &["0", "50", "100"]),
+            12 => ("mock", &["force:return null", "'fail: throw'", "'false'", "return"]),
+            13 => ("sayHello.mock", &["fail:return 7", "'0'", "force:throw lab.Refused"]),
+            14 => ("sayHello.sticky", &["true", "false"]),
+            15 => ("actives", &["10", "0"]),
+            16 => ("hash.nodes", &["16", "320"]),
+            17 => ("hash.arguments", &["'0'", "'1'", "0,1", "1,0,2"]),
             _ => ("timeout", &["2000", "300", "0"]),
         };
         let pair = format!("{key}: {}", one(rng, values));
@@ -135,11 +154,52 @@ pub(crate) fn configurators(rng: &mut Rng) -> Value {
     }
     let endpoints: Vec<String> = endpoints(rng)
         .into_iter()
-        .map(|url| match rng.u32(..4) {
+        .map(|url| url.replace("dubbo.tag=", "tag="))
+        .map(|url| match rng.u32(..6) {
+            3 => format!("{url}&loadbalance=consistenthash&hash.nodes=64&get.hash.arguments=1"),
+            4 => format!("{url}&loadbalance=consistenthash&sayHi.sticky=false"),
             0 => format!("{url}&timeout=4000&weight=20"),
             1 => format!("{url}&sayHello.timeout=100"),
             _ => url,
         })
         .collect();
-    json!({"rules": rules, "endpoints": endpoints, "call": call(rng), "effective": true})
+    let mut call = call(rng);
+    // Nothing but the balancer shall choose.
+    for facts in ["/attachments", "/consumer/labels"] {
+        let facts = call.pointer_mut(facts).and_then(Value::as_object_mut).unwrap();
+        facts.retain(|name, _| !name.starts_with("dubbo."));
+    }
+    json!({"rules": rules, "endpoints": endpoints, "call": call, "effective": true})
+}
+
+/// A `mock` parameter, put together of what it may be made of. Numbers with a sign or
+/// a point are left out: Java goes by the method's type, which is unknown here.
+pub(crate) fn mock(rng: &mut Rng) -> String {
+    let lead = one(rng, &["", "", "fail:", "force:", "force: ", " fail:", "fail:force:"]);
+    let kind = one(rng, &["return ", "return ", "return  ", "throw ", "throw", "return", "x"]);
+    let value = one(
+        rng,
+        &[
+            "null",
+            "empty",
+            "true",
+            "false",
+            "\"a b\"",
+            "'x'",
+            "`y`",
+            "42",
+            "007",
+            "4200000000",
+            "abc",
+            "lab.Refused",
+            "[1,2]",
+            "{\"a\":1}",
+            "{\"a\":[true,null]}",
+            "\"",
+            "''",
+            "",
+        ],
+    );
+    let whole = one(rng, &["false", "0", "N/A", "true", "default", "fail", "force", "return", " "]);
+    if chance(rng, 6) { whole.to_owned() } else { format!("{lead}{kind}{value}") }
 }

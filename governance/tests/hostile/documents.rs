@@ -88,7 +88,7 @@ fn yaml() -> Vec<Hostile> {
             "conditions: &a [*a]\n".to_owned(),
         ),
         document("brackets", CONDITION, "yaml-syntax", "[".repeat(1 << 20)),
-        document("dashes", CONDITION, "yaml-syntax", "- ".repeat(700_000)),
+        document("dashes", CONDITION, "yaml-too-deep", "- ".repeat(700_000)),
         document("braces", CONDITION, "yaml-syntax", "{a: ".repeat(300_000)),
         document(
             "anchors",

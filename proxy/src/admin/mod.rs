@@ -1,11 +1,17 @@
 //! What a person or an orchestrator asks of a running proxy, over HTTP/1.1:
-//! `/livez`, `/readyz`, `/metrics`, and an index of them at `/`.
+//! `/livez`, `/readyz`, `/metrics`, `/rules`, `/explain`, and an index of them at
+//! `/`.
 //!
-//! Runs on the control runtime, apart from the workers, and only answers: GET and
-//! HEAD, nothing that changes the process. Peers are not trusted: what they may
-//! hold open is bounded in number and time.
+//! Runs on the control runtime, apart from the workers, and only answers: nothing
+//! changes the process, not even the one POST, whose body is a question. Peers are
+//! not trusted: what they may hold open or send is bounded in number, size and
+//! time. [`client`] is the other side, for commands.
 
+pub mod client;
+mod explain;
+mod page;
 mod readiness;
+mod rules;
 
 use std::convert::Infallible;
 use std::io;
@@ -15,9 +21,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::Full;
-use hyper::body::Incoming;
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -25,6 +31,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
+use self::page::{Answer, Ask, Page, find, list, wants};
+use crate::explain::Live;
 use crate::metrics::{self, Metrics};
 
 pub use readiness::Readiness;
@@ -32,10 +40,16 @@ pub use readiness::Readiness;
 /// Connections served at a time; further ones wait in the kernel's queue.
 const CONNECTIONS: usize = 64;
 
+/// The largest question taken, in bytes.
+const QUESTION: usize = 64 << 10;
+/// Names the fault of an explained call, whichever form the answer has.
+const FAULT: HeaderName = HeaderName::from_static("spanwire-fault");
+
 /// How long peers may take.
 #[derive(Debug, Clone, Copy)]
 struct Patience {
-    /// For a request's head, and for the next request on an idle connection.
+    /// For a request's head, for its body, and for the next request on an idle
+    /// connection.
     head: Duration,
     /// A connection is asked to end at this age, however busy, so that a peer
     /// that reads slowly cannot hold its answer's memory for ever.
@@ -57,26 +71,57 @@ pub struct AdminState {
     pub metrics: Arc<Metrics>,
     /// Shown at `/readyz`.
     pub readiness: Arc<Readiness>,
+    /// Shown at `/rules`, asked at `/explain`.
+    pub(crate) live: Live,
 }
 
-/// A page and what the index says of it.
-struct Page {
-    path: &'static str,
-    about: &'static str,
-    answer: fn(&AdminState) -> Answer,
-}
-
-const PAGES: [Page; 4] = [
-    Page { path: "/", about: "this list", answer: index },
-    Page { path: "/livez", about: "200 while the process runs", answer: live },
+const PAGES: [Page; 7] = [
+    Page { method: Method::GET, path: "/", below: false, about: "this list", answer: index },
     Page {
+        method: Method::GET,
+        path: "/livez",
+        below: false,
+        about: "200 while the process runs",
+        answer: live,
+    },
+    Page {
+        method: Method::GET,
         path: "/readyz",
+        below: false,
         about: "200 when calls are taken, else 503 and the reasons",
         answer: ready,
     },
-    Page { path: "/metrics", about: "counters in the Prometheus text format", answer: scrape },
+    Page {
+        method: Method::GET,
+        path: "/metrics",
+        below: false,
+        about: "counters in the Prometheus text format",
+        answer: scrape,
+    },
+    Page {
+        method: Method::GET,
+        path: "/rules",
+        below: false,
+        about: "every rule document and what became of it; ?output=json",
+        answer: rules::all,
+    },
+    Page {
+        method: Method::GET,
+        path: "/rules/",
+        below: true,
+        about: "the rule in force under a key",
+        answer: rules::one,
+    },
+    Page {
+        method: Method::POST,
+        path: "/explain",
+        below: false,
+        about: "how a call would be decided now; ?output=text",
+        answer: explain::explain,
+    },
 ];
 
+const JSON: &str = "application/json";
 const PLAIN: &str = "text/plain; charset=utf-8";
 
 /// Listens on `addr` and answers in the background, on the current tokio runtime,
@@ -119,8 +164,8 @@ async fn accept(listener: TcpListener, state: Arc<AdminState>, patience: Patienc
 /// Serves one connection to its end. Its errors are the peer's affair.
 async fn converse(socket: TcpStream, state: Arc<AdminState>, patience: Patience) {
     let service = service_fn(move |request: Request<Incoming>| {
-        let answer = answer(&state, request.method(), request.uri().path());
-        async move { Ok::<_, Infallible>(answer) }
+        let state = state.clone();
+        async move { Ok::<_, Infallible>(answer(&state, request, patience).await) }
     });
     let mut connection = pin!(
         http1::Builder::new()
@@ -139,55 +184,69 @@ async fn converse(socket: TcpStream, state: Arc<AdminState>, patience: Patience)
     let _ = timeout(patience.last_answer, connection).await;
 }
 
-struct Answer {
-    status: StatusCode,
-    content_type: &'static str,
-    body: String,
-}
-
-impl Answer {
-    fn plain(status: StatusCode, body: String) -> Answer {
-        Answer { status, content_type: PLAIN, body }
-    }
-}
-
-fn answer(state: &AdminState, method: &Method, path: &str) -> Response<Full<Bytes>> {
-    let allowed = method == Method::GET || method == Method::HEAD;
-    let answer = match PAGES.iter().find(|page| page.path == path) {
-        Some(page) if allowed => (page.answer)(state),
-        Some(_) => Answer::plain(
-            StatusCode::METHOD_NOT_ALLOWED,
-            format!("{method} is not served here, only GET and HEAD\n"),
-        ),
-        None => Answer::plain(
-            StatusCode::NOT_FOUND,
-            format!("there is nothing at this path; there is:\n{}", list()),
-        ),
+async fn answer(
+    state: &AdminState,
+    request: Request<Incoming>,
+    patience: Patience,
+) -> Response<Full<Bytes>> {
+    let (text, json) = (wants(&request, "text", "text/plain"), wants(&request, "json", JSON));
+    let (head, body) = request.into_parts();
+    let answer = match find(&head.method, &head.uri) {
+        Ok((page, rest)) if page.method != Method::POST => {
+            (page.answer)(state, &Ask { rest, json, text, body: &[] })
+        }
+        Ok((page, rest)) => match read(body, patience).await {
+            Ok(body) => (page.answer)(state, &Ask { rest, json, text, body: &body }),
+            Err(answer) => answer,
+        },
+        Err(answer) => answer,
     };
     let mut response = Response::new(Full::new(Bytes::from(answer.body)));
     *response.status_mut() = answer.status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if answer.status == StatusCode::METHOD_NOT_ALLOWED {
-        headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+    for (name, value) in [(header::ALLOW, answer.allow), (FAULT, answer.fault)] {
+        if let Some(value) = value {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
     }
     response
 }
 
-fn list() -> String {
-    PAGES.iter().map(|page| format!("{:<10} {}\n", page.path, page.about)).collect()
+/// Reads a question, within its bounds.
+async fn read(body: Incoming, patience: Patience) -> Result<Bytes, Answer> {
+    let too_large = || {
+        let told = format!("more than {QUESTION} bytes are not read\n");
+        Err(Answer::plain(StatusCode::PAYLOAD_TOO_LARGE, told))
+    };
+    // What is announced need not be waited for.
+    if body.size_hint().lower() > QUESTION as u64 {
+        return too_large();
+    }
+    match timeout(patience.head, Limited::new(body, QUESTION).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => too_large(),
+        Ok(Err(error)) => Err(Answer::plain(
+            StatusCode::BAD_REQUEST,
+            format!("the body cannot be read: {error}\n"),
+        )),
+        Err(_) => Err(Answer::plain(
+            StatusCode::REQUEST_TIMEOUT,
+            "the body did not arrive in time\n".to_owned(),
+        )),
+    }
 }
 
-fn index(_: &AdminState) -> Answer {
+fn index(_: &AdminState, _: &Ask<'_>) -> Answer {
     Answer::plain(StatusCode::OK, format!("Spanwire {}\n\n{}", env!("CARGO_PKG_VERSION"), list()))
 }
 
-fn live(_: &AdminState) -> Answer {
+fn live(_: &AdminState, _: &Ask<'_>) -> Answer {
     Answer::plain(StatusCode::OK, "ok\n".to_owned())
 }
 
-fn ready(state: &AdminState) -> Answer {
+fn ready(state: &AdminState, _: &Ask<'_>) -> Answer {
     let reasons = state.readiness.reasons();
     if reasons.is_empty() {
         return Answer::plain(StatusCode::OK, "ok\n".to_owned());
@@ -199,12 +258,9 @@ fn ready(state: &AdminState) -> Answer {
     Answer::plain(StatusCode::SERVICE_UNAVAILABLE, body)
 }
 
-fn scrape(state: &AdminState) -> Answer {
-    Answer {
-        status: StatusCode::OK,
-        content_type: metrics::CONTENT_TYPE,
-        body: state.metrics.render(),
-    }
+fn scrape(state: &AdminState, _: &Ask<'_>) -> Answer {
+    let content_type = metrics::CONTENT_TYPE;
+    Answer { content_type, ..Answer::plain(StatusCode::OK, state.metrics.render()) }
 }
 
 #[cfg(test)]

@@ -3,9 +3,16 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
+use crate::snapshot::{Published, Snapshot};
 
 async fn start() -> (SocketAddr, Arc<AdminState>) {
-    let state = Arc::new(AdminState { metrics: Metrics::new(), readiness: Readiness::starting() });
+    let live = Live {
+        published: Arc::new(Published::new(Snapshot::default())),
+        rules: Arc::default(),
+        default_timeout_ms: 1000,
+    };
+    let readiness = Readiness::starting();
+    let state = Arc::new(AdminState { metrics: Metrics::new(), readiness, live });
     let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
     let addr = serve(any_port, state.clone()).await.expect("a free port");
     (addr, state)
@@ -36,7 +43,12 @@ async fn the_index_lists_the_pages_and_each_is_there() {
     for page in PAGES {
         assert!(index.contains(page.about), "{} is missing in:\n{index}", page.path);
         let (head, _) = get(addr, page.path).await;
-        assert!(head.starts_with("HTTP/1.1 200 OK"), "{}: {head}", page.path);
+        let wanted = match (&page.method, page.below) {
+            (&Method::POST, _) => "405",
+            (_, true) => "404",
+            (_, false) => "200",
+        };
+        assert!(head.starts_with(&format!("HTTP/1.1 {wanted} ")), "{}: {head}", page.path);
     }
 }
 
@@ -76,6 +88,50 @@ async fn only_reading_is_served() {
     assert!(head.starts_with("HTTP/1.1 404 ") && body.contains("/metrics"), "{head}\n{body}");
     let (head, _) = exchange(addr, "no http at all\r\n\r\n").await;
     assert!(head.starts_with("HTTP/1.1 400 "), "{head}");
+}
+
+async fn post(addr: SocketAddr, path: &str, body: &str) -> (String, String) {
+    let length = body.len();
+    let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}");
+    exchange(addr, &format!("{head}\r\nconnection: close\r\n\r\n{body}")).await
+}
+
+#[tokio::test]
+async fn a_question_is_bounded_and_answered_or_refused() {
+    let (addr, _) = start().await;
+    let case = "call: {service: lab.Echo, method: echo}";
+    let (head, body) = post(addr, "/explain", case).await;
+    assert!(head.starts_with("HTTP/1.1 200 ") && head.contains("application/json"), "{head}");
+    assert!(head.contains("spanwire-fault: unknown_service"), "{head}");
+    let answer: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+    assert_eq!(answer["fault"], "unknown_service");
+    let (head, body) = post(addr, "/explain?output=text", case).await;
+    assert!(head.contains("text/plain"), "{head}");
+    assert!(body.contains("no service named lab.Echo is configured"), "{body}");
+    let (head, body) = post(addr, "/explain", "call: 7").await;
+    assert!(head.starts_with("HTTP/1.1 400 ") && body.starts_with("{\"error\":[{"), "{head}{body}");
+    let (head, _) = exchange(
+        addr,
+        "POST /explain HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 65537\r\n\r\n",
+    )
+    .await;
+    assert!(head.starts_with("HTTP/1.1 413 "), "{head}");
+    let (head, body) = get(addr, "/explain").await;
+    assert!(head.starts_with("HTTP/1.1 405 ") && head.contains("allow: POST"), "{head}");
+    assert_eq!(body, "GET is not served here, only POST\n");
+}
+
+/// A question whose body never comes does not hold its connection for long.
+#[tokio::test]
+async fn a_slow_question_is_cut_off() {
+    let (_, state) = start().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let addr = listener.local_addr().expect("a bound address");
+    let patience = Patience { head: Duration::from_millis(200), ..PATIENCE };
+    tokio::spawn(accept(listener, state, patience));
+    let half = "POST /explain HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\ncall";
+    let (head, _) = exchange(addr, half).await;
+    assert!(head.starts_with("HTTP/1.1 408 "), "{head}");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use codec::{Fault, FrameCodec, Kind, Reason};
 use governance::EndpointId;
@@ -15,6 +15,7 @@ use crate::forward;
 use crate::listener::ListenerContext;
 use crate::metrics::Side;
 use crate::route::Route;
+use crate::worker::Dialed;
 
 impl<C: FrameCodec> Engine<C> {
     /// Serves a caller until its connection ends.
@@ -96,13 +97,22 @@ impl<C: FrameCodec> Engine<C> {
         let role = Role::Upstream(route.hop.endpoint);
         let link = Rc::new(Link::new(self.number(), role, address, now));
         self.links.borrow_mut().insert(link.number, link.clone());
-        tokio::task::spawn_local(self.clone().run_upstream(link.clone(), route.hop.endpoint));
+        let pool = route.orders.policy.as_ref().and_then(|policy| policy.connection_pool.as_ref());
+        let said = pool.and_then(|pool| pool.connect_timeout);
+        let limit = said.unwrap_or(self.worker.timeouts.connect);
+        let running = self.clone().run_upstream(link.clone(), route.hop.endpoint, limit);
+        tokio::task::spawn_local(running);
         link
     }
 
-    async fn run_upstream(self: Rc<Self>, link: Rc<Link<C>>, endpoint: EndpointId) {
-        let socket = match self.worker.dial(&link.peer).await {
-            Ok(socket) if !link.is_closed() => socket,
+    async fn run_upstream(
+        self: Rc<Self>,
+        link: Rc<Link<C>>,
+        endpoint: EndpointId,
+        limit: Duration,
+    ) {
+        let Dialed { socket, own: _own } = match self.worker.dial_within(&*link.peer, limit).await {
+            Ok(dialed) if !link.is_closed() => dialed,
             Ok(_) => return self.lost(&link, None),
             Err(error) => {
                 self.worker.connect_failed(endpoint, &link.peer, &error);
@@ -113,6 +123,9 @@ impl<C: FrameCodec> Engine<C> {
         let (read, write) = socket.into_split();
         let opened = Instant::now();
         link.open(write, opened);
+        for stay in link.pending.borrow_mut().calls_mut().filter_map(|call| call.stay.as_mut()) {
+            stay.waiting = None;
+        }
         self.drop_expired(&link);
         self.flush_soon(&link);
         self.worker.health.connected(endpoint);

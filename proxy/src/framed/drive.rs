@@ -192,6 +192,7 @@ fn called<C: FrameCodec>(
                 origin,
                 started: now,
                 tried: Tried::new(),
+                is_again: false,
             };
             forward::request(engine, arrival, now);
         }

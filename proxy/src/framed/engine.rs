@@ -8,12 +8,14 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
-use codec::{Fault, FrameCodec};
+use codec::{Fault, FrameCodec, Substitute};
 use tokio::sync::Notify;
 
 use super::buffers::Buffers;
 use super::link::{Link, Role, State};
 use super::output::OWN_FROM;
+use crate::actives::Queue;
+use crate::effort::Kept;
 use crate::forward::Frame;
 use crate::listener::ListenerContext;
 use crate::parked::{Parked, Parking};
@@ -39,6 +41,12 @@ pub(crate) struct Engine<C: FrameCodec> {
     pub(super) listeners: Vec<Rc<ListenerContext>>,
     next_number: Cell<u64>,
     pub(crate) parking: Parking<C>,
+    /// Calls that wait for others to end.
+    pub(crate) waiting: Queue<C>,
+    /// Requests kept to be sent again.
+    pub(crate) kept: Kept,
+    /// Calls that are repeated in the background.
+    pub(crate) failbacks: Cell<usize>,
     dirty: RefCell<Vec<Rc<Link<C>>>>,
     flusher: RefCell<Option<Waker>>,
 }
@@ -56,6 +64,9 @@ impl<C: FrameCodec> Engine<C> {
             next_expiry: Cell::new(None),
             next_number: Cell::new(0),
             parking: Parking::new(),
+            waiting: Queue::new(),
+            kept: Kept::default(),
+            failbacks: Cell::new(0),
             dirty: RefCell::default(),
             flusher: RefCell::default(),
         })
@@ -165,6 +176,14 @@ impl<C: FrameCodec> Engine<C> {
     pub(crate) fn close(&self, link: &Link<C>) {
         link.state.set(State::Closed);
         link.wake();
+    }
+
+    /// Answers a call in a provider's place.
+    pub(crate) fn substitute(&self, to: &Rc<Link<C>>, origin: C::Origin, answer: &Substitute) {
+        if !to.is_closed() {
+            to.append(&self.buffers, |out| C::substitute(origin, answer, out));
+            self.flush_soon(to);
+        }
     }
 
     /// Puts a call aside until the snapshot changes or its time is up.

@@ -28,6 +28,6 @@ mod narrow;
 mod output;
 mod pending;
 
-pub(crate) use call::Call;
+pub(crate) use call::{Call, Stay};
 pub(crate) use engine::Engine;
 pub(crate) use link::{Link, State};

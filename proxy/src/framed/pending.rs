@@ -87,6 +87,11 @@ impl<T> Pending<T> {
         Some(&waiting.call)
     }
 
+    /// Every call that waits.
+    pub(crate) fn calls_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.slots.iter_mut().filter_map(|slot| Some(&mut slot.call.as_mut()?.call))
+    }
+
     /// When [`Pending::take_expired`] is worth calling next, at the earliest.
     pub(crate) fn earliest(&self) -> Option<Instant> {
         self.earliest

@@ -14,6 +14,7 @@ mod label_sets;
 mod method;
 mod process;
 mod registry;
+mod rules;
 mod text;
 mod worker;
 
@@ -28,10 +29,12 @@ use governance::ScriptReason;
 pub(crate) use detection::DetectionMetrics;
 pub use method::MethodMetrics;
 pub(crate) use registry::registry_source;
+pub(crate) use rules::rules_source;
 pub use text::{CONTENT_TYPE, Family, Label, Text};
-pub use worker::{Side, WorkerMetrics};
+pub use worker::{Failback, Side, WorkerMetrics};
 
 use crate::detect::Detected;
+use crate::redirected::Origin;
 use label_sets::LabelSets;
 use method::{BOUNDS, MethodSum, outcomes};
 use worker::{SideCells, WorkerCells};
@@ -94,6 +97,7 @@ impl Metrics {
         render_calls(&mut text, &workers);
         render_worker_cells(&mut text, &workers);
         render_detections(&mut text, &workers);
+        render_origins(&mut text, &workers);
         text.counter(
             "spanwire_config_reloads_total",
             "Changed configurations, by what became of them.",
@@ -177,6 +181,31 @@ fn render_detections(text: &mut Text, workers: &[Arc<WorkerMetrics>]) {
     }
 }
 
+fn render_origins(text: &mut Text, workers: &[Arc<WorkerMetrics>]) {
+    let mut sums = BTreeMap::<String, [u64; Origin::LABELS.len()]>::new();
+    for worker in workers {
+        worker.each_listener(|listener, found| {
+            let Some(origins) = found.origins() else { return };
+            let sum = sums.entry(listener.to_owned()).or_default();
+            for (total, count) in sum.iter_mut().zip(origins) {
+                *total += count;
+            }
+        });
+    }
+    if sums.is_empty() {
+        return;
+    }
+    let mut origins = text.counter(
+        "spanwire_connections_redirected_total",
+        "Callers' connections by where they were going to, at listeners with use_original_dst.",
+    );
+    for (listener, sum) in &sums {
+        for (label, count) in Origin::LABELS.into_iter().zip(sum) {
+            origins.sample(&[("listener", listener), ("to", label)], count);
+        }
+    }
+}
+
 /// A counter's name, its help text, and where its number is.
 type Row<Cells> = (&'static str, &'static str, fn(&Cells) -> u64);
 
@@ -200,11 +229,26 @@ fn render_worker_cells(text: &mut Text, workers: &[Arc<WorkerMetrics>]) {
         let count = sum(&|cells| cells.script_failures[reason as usize].get());
         scripts.sample(&[("reason", reason.label())], count);
     }
-    let single: [Row<WorkerCells>; 4] = [
+    let single: [Row<WorkerCells>; 7] = [
         (
             "spanwire_retries_total",
             "Calls tried on another endpoint, having never been sent.",
             |cells| cells.retries.get(),
+        ),
+        (
+            "spanwire_resends_total",
+            "Calls sent again after they were sent and failed, because a rule says so.",
+            |cells| cells.resends.get(),
+        ),
+        (
+            "spanwire_mirrored_calls_total",
+            "Copies of calls sent to mirrors, because a rule says so.",
+            |cells| cells.mirrored.get(),
+        ),
+        (
+            "spanwire_ejections_total",
+            "Endpoints left out for a while by a worker, because they failed too often.",
+            |cells| cells.ejections.get(),
         ),
         ("spanwire_late_answers_total", "Answers that nobody waited for any more.", |cells| {
             cells.late_answers.get()
@@ -222,6 +266,14 @@ fn render_worker_cells(text: &mut Text, workers: &[Arc<WorkerMetrics>]) {
     ];
     for (name, help, read) in single {
         text.counter(name, help).sample(&[], sum(&read));
+    }
+    let mut failbacks = text.counter(
+        "spanwire_failbacks_total",
+        "Failed calls repeated in the background, by what came of it.",
+    );
+    for came_to in Failback::ALL {
+        let count = sum(&|cells| cells.failbacks[came_to as usize].get());
+        failbacks.sample(&[("result", came_to.label())], count);
     }
     let mut open = text.gauge("spanwire_connections", "Open connections.");
     for side in Side::ALL {

@@ -35,7 +35,6 @@ pub(crate) fn registry_source(registry: &Registry) -> impl Fn(&mut Text) + Send 
                 "Services whose last good instances are kept, because newer ones cannot be had.",
                 view.services.values().filter(kept).count() as u64,
             ),
-            ("spanwire_rule_documents", "Rule documents that stand.", view.rules.len() as u64),
         ];
         for (name, help, value) in gauges {
             text.gauge(name, help).sample(&[], value);

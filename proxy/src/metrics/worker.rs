@@ -32,6 +32,31 @@ impl Side {
     }
 }
 
+/// What repeating a failed call in the background came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failback {
+    /// It was answered.
+    Answered,
+    /// It failed as often as it was to be repeated.
+    GivenUp,
+    /// Too many waited already.
+    Dropped,
+}
+
+impl Failback {
+    pub(super) const ALL: [Failback; 3] =
+        [Failback::Answered, Failback::GivenUp, Failback::Dropped];
+
+    /// The metric label, stable across versions.
+    pub fn label(self) -> &'static str {
+        match self {
+            Failback::Answered => "answered",
+            Failback::GivenUp => "given_up",
+            Failback::Dropped => "dropped",
+        }
+    }
+}
+
 /// One worker's counters and gauges. Only that worker's thread may write (its
 /// methods are plain loads and stores); any thread may read. Summed over the
 /// workers when they are scraped.
@@ -50,6 +75,10 @@ pub(super) struct WorkerCells {
     pub(super) in_flight: Cell,
     pub(super) faults: [Cell; Reason::ALL.len()],
     pub(super) retries: Cell,
+    pub(super) resends: Cell,
+    pub(super) mirrored: Cell,
+    pub(super) ejections: Cell,
+    pub(super) failbacks: [Cell; Failback::ALL.len()],
     pub(super) late_answers: Cell,
     pub(super) refused: Cell,
     pub(super) connect_failures: Cell,
@@ -123,9 +152,10 @@ impl WorkerMetrics {
     }
 
     /// What is found out at one listener, by its name in the configuration.
-    pub(crate) fn listener(&self, name: &str) -> Arc<DetectionMetrics> {
+    pub(crate) fn listener(&self, name: &str, use_original_dst: bool) -> Arc<DetectionMetrics> {
         let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
-        listeners.entry(name.to_owned()).or_default().clone()
+        let new = || Arc::new(DetectionMetrics::new(use_original_dst));
+        listeners.entry(name.to_owned()).or_insert_with(new).clone()
     }
 
     /// Calls `each` with every listener's name and counters.
@@ -159,6 +189,26 @@ impl WorkerMetrics {
     /// A call that was never sent is tried on another endpoint.
     pub fn retried(&self) {
         self.cells.retries.add(1);
+    }
+
+    /// A call that was sent and failed is sent again, because a rule says so.
+    pub fn resent(&self) {
+        self.cells.resends.add(1);
+    }
+
+    /// A copy of a call went to a mirror.
+    pub fn mirrored(&self) {
+        self.cells.mirrored.add(1);
+    }
+
+    /// An endpoint failed too often and is left out for a while.
+    pub fn ejected(&self) {
+        self.cells.ejections.add(1);
+    }
+
+    /// A call that failed for its caller went on in the background.
+    pub fn failback(&self, came_to: Failback) {
+        self.cells.failbacks[came_to as usize].add(1);
     }
 
     /// An answer came for a call that nobody waits for any more.

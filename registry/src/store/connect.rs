@@ -1,5 +1,6 @@
 //! One connection to one endpoint, and the pauses between attempts.
 
+use std::error::Error as _;
 use std::time::Duration;
 
 use etcd_client::{Client, ConnectOptions};
@@ -34,10 +35,14 @@ pub(crate) async fn within<T>(
 }
 
 /// What an error says, down to its last cause: tonic's own text is often just
-/// "transport error".
-pub(crate) fn reason(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
+/// "transport error", and shows causes as code.
+pub(crate) fn reason(error: &etcd_client::Error) -> String {
+    let (mut text, mut source) = match error {
+        etcd_client::Error::GRpcStatus(status) if !status.message().is_empty() => {
+            (status.message().to_owned(), status.source())
+        }
+        other => (other.to_string(), other.source()),
+    };
     while let Some(cause) = source {
         let more = cause.to_string();
         if !text.contains(&more) {

@@ -35,12 +35,31 @@ pub(crate) async fn list_at(
     revision: i64,
     timeout: Duration,
 ) -> Result<Listed, String> {
+    read_pages(client, range, revision, GetOptions::new(), timeout).await
+}
+
+/// Reads a range as it stands now, without the values.
+pub(crate) async fn list_keys(
+    client: &Client,
+    range: &Range,
+    timeout: Duration,
+) -> Result<Listed, String> {
+    read_pages(client, range, 0, GetOptions::new().with_keys_only(), timeout).await
+}
+
+async fn read_pages(
+    client: &Client,
+    range: &Range,
+    revision: i64,
+    options: GetOptions,
+    timeout: Duration,
+) -> Result<Listed, String> {
     let mut kv = client.kv_client().max_decoding_message_size(MESSAGE_LIMIT);
     let end = if range.prefix { prefix_end(range.key.as_bytes()) } else { Vec::new() };
     let mut key = range.key.as_bytes().to_vec();
     let mut listed = Listed { entries: Vec::new(), revision };
     loop {
-        let mut options = GetOptions::new().with_limit(PAGE).with_revision(listed.revision);
+        let mut options = options.clone().with_limit(PAGE).with_revision(listed.revision);
         if range.prefix {
             options = options.with_range(end.clone());
         }
@@ -67,7 +86,7 @@ pub(crate) async fn list_at(
 }
 
 /// The end of the range of all keys with this prefix.
-fn prefix_end(prefix: &[u8]) -> Vec<u8> {
+pub(crate) fn prefix_end(prefix: &[u8]) -> Vec<u8> {
     let mut end = prefix.to_vec();
     while let Some(last) = end.pop() {
         if last < 0xff {

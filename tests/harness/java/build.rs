@@ -1,5 +1,6 @@
-//! Builds the peers: Maven copies the jars of a Dubbo line, javac compiles the
-//! sources against them. Each is done again only when what it reads has changed.
+//! Builds the peers: Maven copies the jars of a Dubbo line, protoc writes the
+//! classes of the messages where there is Triple, javac compiles the sources
+//! against them. Each is done again only when what it reads has changed.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -37,11 +38,30 @@ pub(super) fn class_path(line: Line) -> Result<OsString, PeerError> {
     })?;
 
     let mut files = java_files(&sources().join("src")).map_err(io)?;
+    let triple = sources().join("triple");
+    let messages = triple.join("greeter.proto");
+    if line.has_triple() {
+        files.extend(java_files(&triple).map_err(io)?);
+        files.push(messages.clone());
+    }
     files.sort();
     let classes = home.join("classes");
     let classes_of = hash(&files).map_err(io)? ^ jars_of;
     once(&home.join("classes.stamp"), classes_of, || {
         remove(&classes).map_err(io)?;
+        if let Some(at) = files.iter().position(|file| *file == messages) {
+            files.swap_remove(at);
+            let generated = home.join("generated");
+            remove(&generated).map_err(io)?;
+            fs::create_dir_all(&generated).map_err(io)?;
+            let protoc = Command::new(sources().join("../../../tools/protoc"))
+                .arg(format!("--java_out={}", generated.display()))
+                .arg(format!("--proto_path={}", triple.display()))
+                .arg(&messages)
+                .output();
+            done("protoc", protoc).map_err(|(what, output)| failed(what, output))?;
+            files.extend(java_files(&generated).map_err(io)?);
+        }
         let javac = Command::new("javac")
             .args(["-nowarn", "-parameters", "-encoding", "UTF-8", "-d"])
             .arg(&classes)
@@ -53,6 +73,14 @@ pub(super) fn class_path(line: Line) -> Result<OsString, PeerError> {
     })?;
 
     let mut path = classes.into_os_string();
+    // Dubbo's own copies of these classes are of a later protobuf than the pom says.
+    for jar in fs::read_dir(&jars).map_err(io)? {
+        let jar = jar.map_err(io)?;
+        if jar.file_name().to_string_lossy().starts_with("proto-google-common-protos") {
+            path.push(":");
+            path.push(jar.path());
+        }
+    }
     path.push(":");
     path.push(jars.join("*"));
     Ok(path)

@@ -5,10 +5,10 @@ use crate::rules::head::{flag, java_text, text};
 use crate::rules::{Compat, Scope};
 use crate::url::Url;
 
-use super::Override;
 use super::apply::{Overrides, Target, apply_all, service_key};
 use super::matches::read_matches;
 use super::parameters::{FIXED_KEYS, Set, check_parameter, conditions_of, priority_of, settable};
+use super::{Matches, Override};
 
 /// The overrides of one document.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,7 +39,8 @@ impl Configurators {
         let mut map = root.mapping("configurators", report)?;
         let document = Document::read(&mut map, about, scope, compat, report);
         let mut overrides = Vec::new();
-        for node in map.list("configs", report) {
+        let configs = map.list("configs", report);
+        for node in configs {
             if report.is_hopeless(compat) {
                 break;
             }
@@ -47,7 +48,7 @@ impl Configurators {
             document.read_item(&mut item, &mut overrides, report);
             item.finish(report);
         }
-        if compat == Compat::Documented && overrides.is_empty() && !report.has_errors() {
+        if compat == Compat::Documented && configs.is_empty() && !report.has_errors() {
             report.error(
                 root.position,
                 "no-configs",
@@ -121,7 +122,23 @@ impl Document {
         let compat = self.compat;
         let kind = text(map, "type", report);
         let own = flag(map, "enabled", false, compat, report);
-        let enabled = if matches!(kind, None | Some("general")) { self.enabled } else { own };
+        let by_document = matches!(kind, None | Some("general"));
+        let enabled = if by_document { self.enabled } else { own };
+        match map.peek("enabled") {
+            Some(node) if by_document => report.warning(
+                node.position,
+                "item-enabled-ignored",
+                "enabled of one configuration does not count without a type",
+                "take the configuration out, or write enabled beside configs for all of them",
+            ),
+            None if !by_document => report.warning(
+                map.position(),
+                "type-needs-enabled",
+                format!("a configuration of type {} is off without enabled", kind.unwrap_or("")),
+                "write enabled: true beside type, or leave type out",
+            ),
+            _ => {}
+        }
         let side = text(map, "side", report);
         if side.is_none() {
             let severity = report.severity_of_loss(compat);
@@ -143,7 +160,7 @@ impl Document {
         if providers.is_empty() && side == Some("provider") {
             providers.clone_from(&addresses);
         }
-        let set = self.read_parameters(map, report);
+        let set = self.read_parameters(map, side == Some("provider"), report);
         let matches = map.value("match").and_then(|node| {
             if !self.is_v30 {
                 let severity = report.severity_of_loss(compat);
@@ -154,6 +171,16 @@ impl Document {
             }
             read_matches(node, compat, report)
         });
+        let by_provider =
+            !providers.is_empty() || matches.as_ref().is_some_and(Matches::is_by_provider);
+        if by_provider && side == Some("consumer") && set.iter().any(|(key, _)| is_retries(key)) {
+            report.warning(
+                map.position(),
+                "retries-per-provider",
+                "in Java retries is the caller's, and does not change for single providers",
+                "set retries without naming providers while Java consumers read this rule",
+            );
+        }
         let misplaced = if self.by_application { &applications } else { &services };
         if !misplaced.is_empty() {
             let severity = report.severity_of_loss(compat);
@@ -218,7 +245,12 @@ impl Document {
         }
     }
 
-    fn read_parameters(&self, map: &mut Mapping<'_>, report: &mut Report) -> Set {
+    fn read_parameters(
+        &self,
+        map: &mut Mapping<'_>,
+        for_providers: bool,
+        report: &mut Report,
+    ) -> Set {
         let Some(node) = map.value("parameters") else {
             report.error(
                 map.position(),
@@ -241,11 +273,15 @@ impl Document {
                 continue;
             }
             let value_text = java_text(value);
-            check_parameter(key_text, &value_text, key, self.compat, report);
+            check_parameter(key_text, &value_text, key, for_providers, self.compat, report);
             set.push((key_text.into(), value_text.into()));
         }
         set
     }
+}
+
+fn is_retries(key: &str) -> bool {
+    key == "retries" || key.ends_with(".retries")
 }
 
 /// The texts of a list; in Java what is no list counts as absent.
@@ -287,12 +323,21 @@ fn read_url(node: &Node, compat: Compat, report: &mut Report) -> Option<Override
         );
         return None;
     }
+    if absent {
+        report.warning(
+            node.position,
+            "absent-replaces",
+            "absent:// also replaces what the provider's own URL says",
+            "leave the parameter to the provider, or write override://",
+        );
+    }
     let set: Set = url.parameters.iter().map(|(key, value)| (key.into(), value.into())).collect();
     let get = |key: &str| url.parameters.get(key).filter(|value| !value.is_empty());
     for (key, value) in &set {
         // A URL says in its parameters when it applies, too.
         if &**key != "providerAddresses" && !FIXED_KEYS.contains(&&**key) {
-            check_parameter(key, value, node, compat, report);
+            let for_providers = get("side") == Some("provider");
+            check_parameter(key, value, node, for_providers, compat, report);
         }
     }
     if get("enabled").is_some_and(|value| !value.eq_ignore_ascii_case("true")) {
@@ -354,8 +399,25 @@ mod tests {
 
     #[test]
     fn what_is_not_honoured_is_refused() {
-        let text = "configs: [{side: consumer, parameters: {mock: 'force:return null'}}]\n";
-        assert_eq!(read(text, Compat::Documented).1, ["parameter-not-honoured"]);
+        for (parameter, codes) in [
+            ("heartbeat: 1", &["parameter-not-honoured"][..]),
+            ("echo.forks: 3", &["parameter-not-honoured"]),
+            ("mock: 'true'", &["mock-class"]),
+            ("mock: 'force:return {x'", &["bad-parameter"]),
+            ("echo.mock: 'force:return empty'", &["mock-empty"]),
+            ("mock: 'fail:throw lab.Refused', sticky: true, actives: 3", &[]),
+            ("hash.nodes: 2", &["bad-parameter"]),
+            ("loadbalance: consistenthash, echo.hash.arguments: '0,1'", &[]),
+            ("cluster: zone-aware", &["cluster-not-honoured"]),
+            ("cluster: broadcast, broadcast.fail.percent: 101", &["bad-parameter"]),
+            ("executes: 3", &["acts-in-provider"]),
+            ("async: true", &["acts-in-caller"]),
+        ] {
+            let text = format!("configs: [{{side: consumer, parameters: {{{parameter}}}}}]\n");
+            assert_eq!(read(&text, Compat::Documented).1, codes, "{parameter}");
+        }
+        let text = "configs: [{side: provider, parameters: {executes: 3, accesslog: true}}]\n";
+        assert_eq!(read(text, Compat::Documented).1, [""; 0]);
         let text = "configs: [{parameters: {timeout: 1}}]\n";
         assert_eq!(read(text, Compat::Documented).1, ["side-missing"]);
         let text = "configs: [{side: consumer}]\n";
@@ -363,5 +425,14 @@ mod tests {
         let text = "configs: [{side: consumer, match: {application: x}, parameters: {timeout: 1}}]\n\
                     configVersion: v3.0\n";
         assert_eq!(read(text, Compat::Documented).1, ["match-application"]);
+        assert_eq!(read("configs: []\n", Compat::Documented).1, ["no-configs"]);
+    }
+
+    #[test]
+    fn what_is_switched_off_is_good() {
+        let text = "enabled: false\nconfigs: [{side: consumer, parameters: {timeout: 1}}]\n";
+        let (read, codes) = read(text, Compat::Documented);
+        assert!(codes.is_empty(), "{codes:?}");
+        assert!(read.unwrap().overrides.is_empty());
     }
 }

@@ -20,7 +20,7 @@ import org.apache.dubbo.rpc.service.GenericService;
  *
  * <pre>
  * {"cmd":"refer","ref":"r1","url":"dubbo://host:port?heartbeat=1000"}   or registry; and optionally: application,
- *        group, version, timeout, retries, generic, async, sent, check, loadbalance, parameters
+ *        interface, group, version, timeout, retries, generic, async, sent, check, loadbalance, parameters
  * {"cmd":"suite","ref":"r1"}                    every case's name and what the caller saw
  * {"cmd":"call","ref":"r1","method":"whoami"}   whoami, sleep, fail, big, $echo …; how: sync, async, generic
  * {"cmd":"reach","ref":"r1","method":"greet","text":"tom","number":1,"attachments":{},"count":20}   who answered how often
@@ -44,7 +44,7 @@ public final class Consumer {
         System.exit(0);
     }
 
-    private JsonObject handle(JsonObject command) throws Exception {
+    JsonObject handle(JsonObject command) throws Exception {
         String ref = Json.string(command, "ref", "");
         switch (Json.string(command, "cmd", "")) {
             case "refer":
@@ -73,7 +73,7 @@ public final class Consumer {
         }
     }
 
-    private Object reference(String ref) {
+    Object reference(String ref) {
         Object reference = references.get(ref);
         if (reference == null) {
             throw new IllegalArgumentException("no reference " + ref);
@@ -85,7 +85,7 @@ public final class Consumer {
         ReferenceConfig<Object> config = new ReferenceConfig<>();
         config.setApplication(Provider.application(command, "interop-consumer"));
         config.setRegistry(Provider.registry(command));
-        config.setInterface(EchoService.class.getName());
+        config.setInterface(Json.string(command, "interface", EchoService.class.getName()));
         if (command.has("url")) {
             String url = Json.string(command, "url", null);
             config.setUrl(url + (url.contains("?") ? "&" : "?") + TOLD_BY_A_REGISTRY);
@@ -110,7 +110,7 @@ public final class Consumer {
         }
         if (Json.flag(command, "generic")) {
             config.setGeneric("true");
-        } else {
+        } else if (config.getInterface().equals(EchoService.class.getName())) {
             List<MethodConfig> methods = Provider.callbackMethods();
             MethodConfig oneWay = new MethodConfig();
             oneWay.setName("oneWay");

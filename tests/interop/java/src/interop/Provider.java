@@ -49,10 +49,19 @@ public final class Provider {
 
     private JsonObject export(JsonObject command) throws Exception {
         String name = Json.string(command, "name", "provider");
-        ServiceConfig<EchoService> service = new ServiceConfig<>();
+        ServiceConfig<EchoService> service = service(command, "dubbo", EchoService.class, new Echo(name));
+        service.setMethods(callbackMethods());
+        service.export();
+        services.put(name, service);
+        return Json.ok();
+    }
+
+    /** A service as a command describes it, not exported yet. */
+    static <T> ServiceConfig<T> service(JsonObject command, String protocolName, Class<T> type, T implementation) {
+        ServiceConfig<T> service = new ServiceConfig<>();
         service.setApplication(application(command, "interop-provider"));
         service.setRegistry(registry(command));
-        ProtocolConfig protocol = new ProtocolConfig("dubbo", Json.number(command, "port", 0));
+        ProtocolConfig protocol = new ProtocolConfig(protocolName, Json.number(command, "port", 0));
         protocol.setPayload(64 << 20);
         if (command.has("serialization")) {
             protocol.setSerialization(Json.string(command, "serialization", null));
@@ -61,8 +70,8 @@ public final class Provider {
             protocol.setHost(Json.string(command, "host", null));
         }
         service.setProtocol(protocol);
-        service.setInterface(EchoService.class);
-        service.setRef(new Echo(name));
+        service.setInterface(type);
+        service.setRef(implementation);
         if (command.has("group")) {
             service.setGroup(Json.string(command, "group", null));
         }
@@ -72,14 +81,11 @@ public final class Provider {
         if (command.has("token")) {
             service.setToken(Json.string(command, "token", null));
         }
-        service.setMethods(callbackMethods());
         Map<String, String> parameters = Json.map(command, "parameters");
         if (!parameters.isEmpty()) {
             service.setParameters(parameters);
         }
-        service.export();
-        services.put(name, service);
-        return Json.ok();
+        return service;
     }
 
     /** Which arguments of which methods are callbacks. */

@@ -67,11 +67,15 @@ public final class Oracle {
 
     private String decide(JSONObject input) {
         try {
+            if (input.containsKey("mock")) {
+                return Mocks.read(input.getString("mock"));
+            }
             rules.replace(input.getJSONArray("rules"));
             JSONObject call = input.getJSONObject("call");
             URL consumer = consumer(call).setScopeModel(module);
             if (input.getBooleanValue("effective")) {
-                return Configured.effective(rules, input.getJSONArray("endpoints"), consumer, call);
+                return Configured.effective(
+                        rules, input.getJSONArray("endpoints"), consumer, call, invocation(call));
             }
             List<Invoker<AnyService>> list = new ArrayList<>();
             for (Object url : input.getJSONArray("endpoints")) {

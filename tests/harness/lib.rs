@@ -6,6 +6,7 @@
 pub mod embedded;
 pub mod etcd;
 pub mod java;
+pub mod mariadb;
 pub mod port;
 pub mod spanwire;
 pub mod zookeeper;

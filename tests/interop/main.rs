@@ -4,12 +4,15 @@
 //! answer itself, Java must understand it; and what dies may take no call with it
 //! that could still be answered. `docs/java.md` tells operators what these tests
 //! hold.
+//!
+//! Other real programs, for protocols that Spanwire passes on unread: `mariadb`.
 
 mod calls;
 mod command_line;
 mod faults;
 mod fixture;
 mod idle;
+mod mariadb;
 mod pointing;
 mod registry;
 mod rules;

@@ -17,7 +17,7 @@ services:
     endpoints:
       - {address: "127.0.0.1:20990", weight: 50, group: g1, version: 1.0.0, labels: {region: hz}}
       - {address: "[::1]:20990"}
-  - {name: db, protocol: tcp, endpoints: [{address: "10.0.0.3:3306"}]}
+  - {name: db, protocol: tcp, addresses: ["10.96.0.7:3306", "*:3307"], endpoints: [{address: "10.0.0.3:3306"}]}
 listeners:
   - {name: out, bind: "127.0.0.1:20880", direction: outbound, protocols: [dubbo], default_service: lab.EchoService}
   - name: in
@@ -26,9 +26,9 @@ listeners:
     app: localhost:20991
     register: {advertise: "10.0.0.7:20881", urls: ["dubbo://0.0.0.0:0/lab.EchoService?version=1.0.0"]}
   - {name: gw, bind: "[::]:8080", direction: gateway}
-  - {name: db, bind: "127.0.0.1:3306", direction: outbound, protocols: [dubbo, tcp], default_service: db}
+  - {name: db, bind: "127.0.0.1:3306", direction: outbound, protocols: [dubbo, tcp], default_service: db, use_original_dst: true}
 limits: {frame: 8MiB, buffer: 1.5MiB, connections: 100, pending: 200, head: 16KiB, body: 1MiB}
-timeouts: {call: 1.5s, connect: 200ms, detect: 50ms, heartbeat: 5s, drain: 0s}
+timeouts: {call: 1.5s, connect: 200ms, detect: 50ms, heartbeat: 5s, idle: 8h, drain: 0s}
 access_log: logs/access.log
 "#;
 
@@ -63,6 +63,7 @@ fn everything_that_can_be_written_is_read() {
         },
         direction,
         default_service: default.map(str::to_owned),
+        use_original_dst: false,
     };
     let dubbo_or_tcp = vec![Protocol::Dubbo, Protocol::Tcp];
     let expected = Config {
@@ -76,6 +77,7 @@ fn everything_that_can_be_written_is_read() {
             StaticService {
                 name: "lab.EchoService".to_owned(),
                 protocol: Protocol::Dubbo,
+                addresses: vec![],
                 endpoints: vec![
                     endpoint("127.0.0.1:20990", 50, "g1", "1.0.0", labels(&[("region", "hz")])),
                     endpoint("[::1]:20990", 100, "", "", labels(&[])),
@@ -84,6 +86,10 @@ fn everything_that_can_be_written_is_read() {
             StaticService {
                 name: "db".to_owned(),
                 protocol: Protocol::Tcp,
+                addresses: vec![
+                    ServiceAddress { ip: Some([10, 96, 0, 7].into()), port: 3306 },
+                    ServiceAddress { ip: None, port: 3307 },
+                ],
                 endpoints: vec![endpoint("10.0.0.3:3306", 100, "", "", labels(&[]))],
             },
         ],
@@ -105,6 +111,7 @@ fn everything_that_can_be_written_is_read() {
             listener("gw", "[::]:8080", Direction::Gateway, None),
             Listener {
                 protocols: dubbo_or_tcp,
+                use_original_dst: true,
                 ..listener("db", "127.0.0.1:3306", Direction::Outbound, Some("db"))
             },
         ],
@@ -122,6 +129,7 @@ fn everything_that_can_be_written_is_read() {
             connect: Duration::from_millis(200),
             detect: Duration::from_millis(50),
             heartbeat: Duration::from_secs(5),
+            idle: Some(Duration::from_secs(8 * 3600)),
             drain: Duration::ZERO,
         },
         access_log: Some(AccessLog::File("/etc/spanwire/logs/access.log".into())),
@@ -164,7 +172,7 @@ fn a_file_that_is_not_there_is_one_finding() {
     assert_eq!(findings.len(), 1);
     assert_eq!(
         findings[0].to_string(),
-        "error: no/such/proxy.yaml: the configuration cannot be read: No such file or directory (os error 2)"
+        "error: no/such/proxy.yaml: the configuration cannot be read: No such file or directory (os error 2) [unreadable]"
     );
 }
 

@@ -173,6 +173,16 @@ pub(super) fn duration(
     DURATION.within(mapping, key, &range, report).unwrap_or(default)
 }
 
+/// A duration within `range`; `None` when the key is absent.
+pub(super) fn optional_duration(
+    mapping: &mut Mapping<'_>,
+    key: &'static str,
+    range: RangeInclusive<Duration>,
+    report: &mut Report,
+) -> Option<Duration> {
+    DURATION.within(mapping, key, &range, report)
+}
+
 /// A size in bytes within `range`; `default` when the key is absent.
 pub(super) fn size(
     mapping: &mut Mapping<'_>,

@@ -11,6 +11,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::metrics::{Side, WorkerMetrics};
+use crate::redirected::OwnConnection;
+use crate::worker::Dialed;
 
 /// One connection's socket.
 pub(super) struct Socket {
@@ -20,6 +22,8 @@ pub(super) struct Socket {
     /// Set whenever bytes come.
     heard: Arc<AtomicBool>,
     framing: Option<Watch>,
+    /// Of one that this proxy made: known as its own for as long as this lives.
+    _own: Option<OwnConnection>,
 }
 
 /// Refuses what strict readers refuse.
@@ -37,7 +41,17 @@ impl Socket {
         side: Side,
         heard: Arc<AtomicBool>,
     ) -> Self {
-        Socket { stream, metrics, side, heard, framing: None }
+        Socket { stream, metrics, side, heard, framing: None, _own: None }
+    }
+
+    /// Of a connection to an endpoint.
+    pub(super) fn upstream(
+        dialed: Dialed,
+        metrics: Arc<WorkerMetrics>,
+        heard: Arc<AtomicBool>,
+    ) -> Self {
+        let socket = Socket::new(dialed.socket, metrics, Side::Upstream, heard);
+        Socket { _own: dialed.own, ..socket }
     }
 
     /// Watches the requests that come, until `tunnel` is set.
@@ -58,7 +72,7 @@ impl AsyncRead for Socket {
         }
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        let Socket { stream, metrics, side, heard, framing } = &mut *self;
+        let Socket { stream, metrics, side, heard, framing, .. } = &mut *self;
         let read = &mut buf.filled_mut()[before..];
         if read.is_empty() {
             return Poll::Ready(Ok(()));

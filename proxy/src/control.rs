@@ -157,11 +157,11 @@ impl Control {
                 .iter()
                 .map(|(name, compiled)| (name.clone(), compiled.entry.clone()))
                 .collect(),
+            addresses: self.addresses.clone(),
             http: services
                 .iter()
                 .map(|(name, compiled)| (name.clone(), compiled.http.clone()))
                 .collect(),
-            addresses: self.addresses.clone(),
             identity: self.identity.clone(),
             has_store: self.has_store,
             store_trouble,

@@ -22,10 +22,10 @@ pub(crate) struct ListenerContext {
     pub(crate) destination: Destination,
     /// What it takes.
     pub(crate) takes: Takes,
-    /// Of HTTP/2, only gRPC.
-    pub(crate) grpc_only: bool,
     /// Whether connections are redirected to it.
     pub(crate) use_original_dst: bool,
+    /// Of HTTP/2, only gRPC.
+    pub(crate) grpc_only: bool,
     /// What its connections turned out to speak.
     pub(crate) detections: Arc<DetectionMetrics>,
     /// Open connections.
@@ -56,8 +56,8 @@ impl ListenerContext {
             name,
             destination,
             takes,
-            grpc_only,
             use_original_dst,
+            grpc_only,
             detections,
             connections,
             app_is_up,

@@ -71,7 +71,7 @@ pub(super) async fn get(
             return Err(NotConnected::Failed);
         }
     };
-    let socket = Socket::upstream(socket, worker.metrics.clone(), Liveness::heard());
+    let socket = Socket::dialed(socket, worker.metrics.clone(), Liveness::heard());
     let opened = http1::Builder::new()
         .preserve_header_case(true)
         .max_header_size(worker.limits.head as usize)

@@ -229,7 +229,7 @@ impl Connection {
     ) -> io::Result<(SendRequest<Bytes>, Driver)> {
         let worker = &http.worker;
         let socket = worker.dial(&*self.peer).await?;
-        let socket = Socket::upstream(socket, worker.metrics.clone(), heard);
+        let socket = Socket::dialed(socket, worker.metrics.clone(), heard);
         let handshake = async {
             let (send, mut driver) = client::Builder::new()
                 .enable_push(false)

@@ -22,7 +22,7 @@ pub(super) struct Socket {
     /// Set whenever bytes come.
     heard: Arc<AtomicBool>,
     framing: Option<Watch>,
-    /// Of one that this proxy made: known as its own for as long as this lives.
+    /// Of a connection that the proxy made.
     _own: Option<OwnConnection>,
 }
 
@@ -35,23 +35,23 @@ struct Watch {
 }
 
 impl Socket {
-    pub(super) fn new(
+    /// A caller's.
+    pub(super) fn accepted(
         stream: TcpStream,
         metrics: Arc<WorkerMetrics>,
-        side: Side,
         heard: Arc<AtomicBool>,
     ) -> Self {
-        Socket { stream, metrics, side, heard, framing: None, _own: None }
+        Socket { stream, metrics, side: Side::Downstream, heard, framing: None, _own: None }
     }
 
-    /// Of a connection to an endpoint.
-    pub(super) fn upstream(
+    /// An endpoint's.
+    pub(super) fn dialed(
         dialed: Dialed,
         metrics: Arc<WorkerMetrics>,
         heard: Arc<AtomicBool>,
     ) -> Self {
-        let socket = Socket::new(dialed.socket, metrics, Side::Upstream, heard);
-        Socket { _own: dialed.own, ..socket }
+        let Dialed { socket: stream, own } = dialed;
+        Socket { stream, metrics, side: Side::Upstream, heard, framing: None, _own: own }
     }
 
     /// Watches the requests that come, until `tunnel` is set.
@@ -72,7 +72,7 @@ impl AsyncRead for Socket {
         }
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        let Socket { stream, metrics, side, heard, framing, .. } = &mut *self;
+        let Socket { stream, metrics, side, heard, framing, _own } = &mut *self;
         let read = &mut buf.filled_mut()[before..];
         if read.is_empty() {
             return Poll::Ready(Ok(()));

@@ -5,6 +5,7 @@
 
 pub mod embedded;
 pub mod etcd;
+pub mod go;
 pub mod java;
 pub mod mariadb;
 pub mod port;

@@ -1,4 +1,5 @@
-//! Real Java Dubbo programs of three lines, calling each other through Spanwire.
+//! Real Java Dubbo programs of three lines, calling each other through Spanwire; and
+//! real gRPC programs, in [`http`].
 //!
 //! What a caller sees must be what it sees without the mesh; where the mesh must
 //! answer itself, Java must understand it; and what dies may take no call with it
@@ -11,6 +12,7 @@ mod calls;
 mod command_line;
 mod faults;
 mod fixture;
+mod http;
 mod idle;
 mod mariadb;
 mod pointing;

@@ -1,5 +1,5 @@
 //! Calls that a route delays on purpose (`fault.delay`): they wait here, with the route
-//! they have, and then go on.
+//! they have, and then go on, or are refused.
 //!
 //! Not here: calls that wait for a service to be listed (see [`crate::parked`]) or for
 //! others to end (see [`crate::actives`]).
@@ -11,6 +11,7 @@ use codec::{Fault, FrameCodec, Outcome, Reason};
 
 use crate::forward::{self, Frame};
 use crate::framed::{Engine, Link};
+use crate::listener::ListenerContext;
 use crate::observe::{Ended, observe};
 use crate::route::Route;
 use crate::send::{self, Sending};
@@ -66,6 +67,42 @@ pub(crate) fn wait<C: FrameCodec>(
         let sending =
             Sending { from, listener, frame, one_way, origin, started, effort, permit, repeat };
         forward::go(&engine, sending, route, binds, now);
+    });
+}
+
+/// A call that a route answers itself, after a while.
+pub(crate) struct Refused<'a, C: FrameCodec> {
+    pub(crate) from: &'a Rc<Link<C>>,
+    pub(crate) listener: &'a Rc<ListenerContext>,
+    /// `None` for a one-way call.
+    pub(crate) origin: Option<C::Origin>,
+    pub(crate) started: Instant,
+    pub(crate) fault: Fault,
+}
+
+/// Answers a call with a fault after `delay`; at once, where its request cannot be kept.
+pub(crate) fn refuse<C: FrameCodec>(
+    engine: &Rc<Engine<C>>,
+    refused: Refused<'_, C>,
+    frame: &[u8],
+    delay: Duration,
+) {
+    let Refused { from, listener, origin, started, fault } = refused;
+    let Some(kept) = engine.kept.keep(frame, engine.worker.limits.buffer) else {
+        return forward::refuse(engine, from, listener, &C::head(frame), origin, &fault, started);
+    };
+    send::admitted(engine, from);
+    let (engine, from, listener) = (engine.clone(), from.clone(), listener.clone());
+    tokio::task::spawn_local(async move {
+        tokio::time::sleep(delay).await;
+        send::released(&engine, &from);
+        let frame = kept.bytes();
+        let head = C::head(&frame);
+        if from.is_closed() {
+            let outcome = Outcome::Cancelled;
+            return forward::observe_unsent(&engine, &from, &listener, &head, outcome, started);
+        }
+        forward::refuse(&engine, &from, &listener, &head, origin, &fault, started);
     });
 }
 

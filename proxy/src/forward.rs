@@ -23,7 +23,7 @@ use codec::{Fault, FrameCodec, Kind, Outcome, RequestHead};
 use governance::EndpointId;
 
 use crate::actives::{self, Waiting};
-use crate::delayed;
+use crate::delayed::{self, Refused};
 use crate::effort;
 use crate::framed::{Call, Engine, Link};
 use crate::listener::ListenerContext;
@@ -96,6 +96,10 @@ pub(crate) fn request<C: FrameCodec>(
     let route = match route::choose(worker, ask) {
         Ok(route) => route,
         Err(Refusal::Fault(fault)) => {
+            if let Some(delay) = fault.answer.as_ref().and_then(|answer| answer.delay) {
+                let waiting = Refused { from, listener, origin: answerable, started, fault };
+                return delayed::refuse(engine, waiting, frame.bytes(), delay);
+            }
             return refuse(engine, from, listener, &head, answerable, &fault, started);
         }
         Err(Refusal::Mocked { mock, cause }) => {
@@ -344,7 +348,7 @@ fn settle<C: FrameCodec>(
 }
 
 /// Answers a call that found no route.
-fn refuse<C: FrameCodec>(
+pub(crate) fn refuse<C: FrameCodec>(
     engine: &Rc<Engine<C>>,
     from: &Rc<Link<C>>,
     listener: &ListenerContext,

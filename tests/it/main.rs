@@ -38,6 +38,7 @@ mod detection;
 mod drain;
 mod faults;
 mod liveness;
+mod orders;
 mod parked;
 mod peers;
 mod policies;

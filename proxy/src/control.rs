@@ -14,6 +14,7 @@ use governance::{Affected, Compat, Endpoint, EndpointIds, Options, RuleSet, Serv
 use registry::{Registry, ServiceState, View};
 
 use crate::config::{Config, StaticService};
+use crate::http;
 use crate::redirected::Addresses;
 use crate::rule_book::{RuleBook, RuleStates};
 use crate::snapshot::{Entry, Identity, Published, Snapshot};
@@ -69,6 +70,8 @@ pub(crate) struct Control {
 pub(crate) struct Compiled {
     instances: Option<Arc<[registry::Instance]>>,
     pub(crate) entry: Entry,
+    /// With those of its endpoints that speak HTTP.
+    pub(crate) http: Entry,
 }
 
 impl Control {
@@ -155,6 +158,10 @@ impl Control {
                 .map(|(name, compiled)| (name.clone(), compiled.entry.clone()))
                 .collect(),
             addresses: self.addresses.clone(),
+            http: services
+                .iter()
+                .map(|(name, compiled)| (name.clone(), compiled.http.clone()))
+                .collect(),
             identity: self.identity.clone(),
             has_store: self.has_store,
             store_trouble,
@@ -190,22 +197,37 @@ pub(crate) fn compile(
 ) -> Compiled {
     let instances = found.map(|found| found.instances.clone());
     if configured.is_empty() && found.is_some_and(|found| found.state == ServiceState::Pending) {
-        return Compiled { instances, entry: Entry::Pending };
+        return Compiled { instances, entry: Entry::Pending, http: Entry::Pending };
     }
     let written = configured.iter().flat_map(|service| static_endpoints(service, ids)).collect();
     let mut endpoints: Vec<Endpoint> = written;
     for instance in instances.iter().flat_map(|instances| instances.iter()) {
         match Endpoint::from_url(&instance.url, ids) {
-            Ok(endpoint) if endpoint.protocol == "dubbo" => endpoints.push(endpoint),
+            Ok(endpoint)
+                if endpoint.protocol == "dubbo"
+                    || http::spoken_by(&endpoint.protocol).is_some() =>
+            {
+                endpoints.push(endpoint);
+            }
             Ok(_) => {}
             Err(error) => {
                 tracing::warn!(service = name, url = &*instance.url, %error, "a provider is left out");
             }
         }
     }
-    tracing::debug!(service = name, endpoints = endpoints.len(), "compiled");
-    let service = Service::compile(name, endpoints, rules, options);
-    Compiled { instances, entry: Entry::Ready(Arc::new(service)) }
+    let over_http = endpoints
+        .extract_if(.., |endpoint| http::spoken_by(&endpoint.protocol).is_some())
+        .collect::<Vec<_>>();
+    endpoints.retain(|endpoint| matches!(endpoint.protocol.as_str(), "dubbo" | "tcp"));
+    tracing::debug!(
+        service = name,
+        endpoints = endpoints.len(),
+        over_http = over_http.len(),
+        "compiled"
+    );
+    let table =
+        |endpoints| Entry::Ready(Arc::new(Service::compile(name, endpoints, rules, options)));
+    Compiled { instances, entry: table(endpoints), http: table(over_http) }
 }
 
 fn static_endpoints(service: &StaticService, ids: &mut EndpointIds) -> Vec<Endpoint> {
@@ -218,7 +240,7 @@ fn static_endpoints(service: &StaticService, ids: &mut EndpointIds) -> Vec<Endpo
                 parameters.insert(key.to_owned(), value.clone());
             }
         }
-        let protocol = service.protocol.name();
+        let protocol = service.protocol.scheme();
         match Endpoint::from_parts(protocol, &service.name, &endpoint.address, parameters, ids) {
             Ok(endpoint) => endpoints.push(endpoint),
             Err(error) => {

@@ -9,11 +9,13 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use codec::dubbo::Dubbo;
+use codec::http::Version;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use crate::detect::{Detected, detect};
 use crate::framed::Engine;
+use crate::http::Http;
 use crate::listener::{Admitted, ListenerContext};
 use crate::redirected::Origin;
 use crate::server::Phase;
@@ -27,19 +29,22 @@ const DRAIN_TICK: Duration = Duration::from_millis(20);
 pub(crate) struct Engines {
     pub(crate) worker: Rc<Worker>,
     dubbo: Rc<Engine<Dubbo>>,
+    http: Rc<Http>,
     tcp: Rc<Tcp>,
 }
 
 impl Engines {
     pub(crate) fn new(worker: Rc<Worker>, listeners: Vec<Rc<ListenerContext>>) -> Rc<Self> {
         let dubbo = Engine::new(worker.clone(), listeners);
+        let http = Http::new(worker.clone());
         let tcp = Rc::new(Tcp::new(worker.clone()));
-        Rc::new(Engines { worker, dubbo, tcp })
+        Rc::new(Engines { worker, dubbo, http, tcp })
     }
 
     /// Starts what runs beside the connections.
     pub(crate) fn start(&self) {
         self.dubbo.start();
+        self.http.start();
     }
 
     /// Serves a caller until its connection ends. One that has not said what it
@@ -70,6 +75,12 @@ impl Engines {
         listener.detections.found(detected);
         match listener.takes.served_as(detected) {
             Some(Detected::Dubbo) => self.dubbo.clone().serve(listener, socket, peer).await,
+            Some(Detected::Http1) => {
+                self.http.serve(listener, socket, peer, Version::Http1).await;
+            }
+            Some(Detected::Http2) => {
+                self.http.serve(listener, socket, peer, Version::Http2).await;
+            }
             Some(Detected::Tcp) => self.tcp.serve(&listener, socket, peer, origin).await,
             _ => refuse(&listener, peer, detected),
         }
@@ -92,7 +103,10 @@ impl Engines {
     /// each connection once it is quiet.
     pub(crate) async fn drain(&self) {
         self.dubbo.go_away();
-        while self.dubbo.close_quiet_callers(Instant::now()) + self.tcp.open() > 0 {
+        self.http.go_away();
+        let open =
+            || self.dubbo.close_quiet_callers(Instant::now()) + self.http.open() + self.tcp.open();
+        while open() > 0 {
             tokio::time::sleep(DRAIN_TICK).await;
         }
     }

@@ -72,7 +72,10 @@ impl Live {
         check(question, identity)?;
         let service = question.call.service.as_str();
         let trouble = snapshot.store_trouble.as_deref();
-        let fault = match snapshot.services.get(service) {
+        // A service over HTTP alone is explained by its endpoints there.
+        let http = snapshot.http.get(service);
+        let entry = snapshot.services.get(service).map(|entry| entry.or(http.unwrap_or(entry)));
+        let fault = match entry {
             Some(Entry::Ready(table)) if !table.endpoints().is_empty() => {
                 let states = self.rules.load();
                 let asked = Asked { question, identity, address: LOOPBACK, now_ms };
@@ -185,8 +188,9 @@ impl<'a> Stored<'a> {
         let options = Options { callers: Some(vec![application.to_owned()]) };
         let found = self.view.services.get(service).map(|found| &**found);
         let (mut ids, rules) = (EndpointIds::new(), self.book.rules());
-        match control::compile(service, &[], found, &mut ids, rules, &options).entry {
-            Entry::Ready(table) => Some(table),
+        let compiled = control::compile(service, &[], found, &mut ids, rules, &options);
+        match compiled.entry.or(&compiled.http) {
+            Entry::Ready(table) => Some(table.clone()),
             Entry::Pending => None,
         }
     }

@@ -45,6 +45,7 @@ pub mod explain;
 mod forward;
 mod framed;
 mod health;
+mod http;
 mod listener;
 mod methods;
 pub mod metrics;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use governance::Service;
 use tokio::sync::Notify;
 
+use crate::config::Protocol;
 use crate::detect::Takes;
 use crate::metrics::{DetectionMetrics, Side, WorkerMetrics};
 
@@ -23,6 +24,8 @@ pub(crate) struct ListenerContext {
     pub(crate) takes: Takes,
     /// Whether connections are redirected to it.
     pub(crate) use_original_dst: bool,
+    /// Of HTTP/2, only gRPC.
+    pub(crate) grpc_only: bool,
     /// What its connections turned out to speak.
     pub(crate) detections: Arc<DetectionMetrics>,
     /// Open connections.
@@ -39,12 +42,14 @@ impl ListenerContext {
         index: u32,
         name: String,
         destination: Destination,
-        takes: Takes,
+        protocols: &[Protocol],
         use_original_dst: bool,
         app_stops: Arc<Notify>,
         metrics: &WorkerMetrics,
     ) -> Self {
         let detections = metrics.listener(&name, use_original_dst);
+        let takes = Takes::new(protocols);
+        let grpc_only = !protocols.contains(&Protocol::Http2);
         let (connections, app_is_up) = (Cell::new(0), Cell::new(false));
         ListenerContext {
             index,
@@ -52,6 +57,7 @@ impl ListenerContext {
             destination,
             takes,
             use_original_dst,
+            grpc_only,
             detections,
             connections,
             app_is_up,

@@ -20,6 +20,8 @@ use crate::redirected::Addresses;
 #[derive(Debug, Default)]
 pub(crate) struct Snapshot {
     pub(crate) services: HashMap<String, Entry>,
+    /// The same services, with those of their endpoints that speak HTTP.
+    pub(crate) http: HashMap<String, Entry>,
     /// Which of them are meant by addresses.
     pub(crate) addresses: Arc<Addresses>,
     /// Who calls through this proxy.
@@ -44,6 +46,15 @@ pub(crate) enum Entry {
     Pending,
     /// Its endpoints and rules, compiled.
     Ready(Arc<Service>),
+}
+
+impl Entry {
+    /// This one, or where nobody is in it, the other in which somebody is.
+    pub(crate) fn or<'e>(&'e self, other: &'e Entry) -> &'e Entry {
+        let is_empty =
+            |entry: &Entry| matches!(entry, Entry::Ready(table) if table.endpoints().is_empty());
+        if is_empty(self) && !is_empty(other) { other } else { self }
+    }
 }
 
 /// The current snapshot, shared by all workers.

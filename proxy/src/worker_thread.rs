@@ -14,7 +14,6 @@ use tokio::sync::{Notify, watch};
 use crate::access_log::WorkerLog;
 use crate::config::{Limits, Protocol, Timeouts};
 use crate::control::Subscriptions;
-use crate::detect::Takes;
 use crate::engines::Engines;
 use crate::listener::{Destination, ListenerContext};
 use crate::metrics::WorkerMetrics;
@@ -103,7 +102,7 @@ async fn work(seed: Seed) -> io::Result<()> {
             index as u32,
             listener.name,
             destination,
-            Takes::new(&listener.protocols),
+            &listener.protocols,
             listener.use_original_dst,
             listener.app_stops,
             &worker.metrics,

@@ -37,6 +37,7 @@ mod deadlines;
 mod detection;
 mod drain;
 mod faults;
+mod http;
 mod liveness;
 mod orders;
 mod parked;

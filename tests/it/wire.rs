@@ -175,6 +175,12 @@ impl Wire {
         bytes
     }
 
+    /// The next byte, where one comes.
+    pub fn try_take(&mut self) -> io::Result<u8> {
+        let mut byte = [0];
+        self.stream.read_exact(&mut byte).map(|()| byte[0])
+    }
+
     /// Whether nothing comes for a while.
     pub fn is_quiet(&mut self, during: Duration) -> bool {
         self.stream.set_read_timeout(Some(during)).expect("a positive timeout");

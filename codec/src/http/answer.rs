@@ -211,6 +211,35 @@ mod tests {
         }
     }
 
+    /// `UPDATE=1` writes it.
+    #[test]
+    fn the_documented_answers_are_the_real_ones() {
+        const START: &str = "| Reason | HTTP | gRPC |\n|---|---|---|\n";
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/protocols.md");
+        let document = std::fs::read_to_string(path).unwrap();
+        let (before, table) = document.split_once(START).unwrap();
+        let end = table.find("\n\n").unwrap();
+        let row = |reason: Reason| {
+            let status = status(reason).as_u16();
+            let code = format!("{:?}", code(reason));
+            let code = code.chars().enumerate().fold(String::new(), |mut text, (at, char)| {
+                if char.is_uppercase() && at > 0 {
+                    text.push('_');
+                }
+                text.push(char.to_ascii_uppercase());
+                text
+            });
+            format!("| `{}` | {status} | `{code}` |\n", reason.label())
+        };
+        let rows: String = Reason::ALL.into_iter().map(row).collect();
+        let expected = format!("{before}{START}{}{}", rows.trim_end(), &table[end..]);
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(path, &expected).unwrap();
+        } else {
+            assert_eq!(document, expected, "run it with UPDATE=1");
+        }
+    }
+
     #[test]
     fn every_reason_has_an_error_in_both_languages() {
         for reason in Reason::ALL {

@@ -178,8 +178,8 @@ fn registration(node: &Node, has_store: bool, report: &mut Report) -> Option<Reg
     let mut urls = Vec::new();
     for (url, at) in mapping.texts("urls", report) {
         let problem = match Url::parse(url) {
-            Ok(parsed) if parsed.protocol != "dubbo" => {
-                "it does not start with dubbo://".to_owned()
+            Ok(parsed) if !["dubbo", "tri"].contains(&&*parsed.protocol) => {
+                "it starts with neither dubbo:// nor tri://".to_owned()
             }
             Ok(parsed) if parsed.path.is_empty() => "it names no service".to_owned(),
             Ok(_) => {

@@ -95,6 +95,14 @@ pub struct StaticEndpoint {
 pub enum Protocol {
     /// Dubbo 2.0.2 framing (Java 2.6, 2.7 and 3.x `dubbo://`).
     Dubbo,
+    /// HTTP/1.1 and HTTP/1.0.
+    Http1,
+    /// HTTP/2 without TLS, by prior knowledge; gRPC too.
+    Http2,
+    /// gRPC over HTTP/2.
+    Grpc,
+    /// Dubbo 3's dialect of gRPC (Java `tri://`).
+    Triple,
     /// Bytes passed on unread; one connection is one call.
     Tcp,
 }
@@ -104,7 +112,19 @@ impl Protocol {
     pub fn name(self) -> &'static str {
         match self {
             Protocol::Dubbo => "dubbo",
+            Protocol::Http1 => "http1",
+            Protocol::Http2 => "http2",
+            Protocol::Grpc => "grpc",
+            Protocol::Triple => "triple",
             Protocol::Tcp => "tcp",
+        }
+    }
+
+    /// Its name in the URLs of endpoints.
+    pub fn scheme(self) -> &'static str {
+        match self {
+            Protocol::Triple => "tri",
+            other => other.name(),
         }
     }
 }
@@ -169,11 +189,23 @@ pub struct Limits {
     pub connections: usize,
     /// Calls waiting for an answer per upstream connection.
     pub pending: usize,
+    /// The largest head of an HTTP message, in bytes.
+    pub head: u32,
+    /// The largest body of an HTTP request, in bytes; `None` for no limit, because
+    /// bodies are passed on as they come.
+    pub body: Option<u64>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { frame: 64 << 20, buffer: 64 << 20, connections: 65_536, pending: 65_536 }
+        Limits {
+            frame: 64 << 20,
+            buffer: 64 << 20,
+            connections: 65_536,
+            pending: 65_536,
+            head: 64 << 10,
+            body: None,
+        }
     }
 }
 
@@ -182,6 +214,9 @@ impl Default for Limits {
 pub struct Timeouts {
     /// A call's deadline where neither the call nor the service's URL says one.
     pub call: Duration,
+    /// The same over HTTP, until the answer's head; `None` where `call` is not
+    /// written: callers over HTTP know no deadline that they do not name.
+    pub call_over_http: Option<Duration>,
     /// Making one connection to an endpoint.
     pub connect: Duration,
     /// After which a caller that has said nothing passes as plain TCP, where a
@@ -200,6 +235,7 @@ impl Default for Timeouts {
     fn default() -> Self {
         Timeouts {
             call: Duration::from_millis(1000),
+            call_over_http: None,
             connect: Duration::from_millis(3000),
             detect: Duration::from_millis(100),
             heartbeat: Duration::from_secs(60),

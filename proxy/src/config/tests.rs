@@ -27,7 +27,7 @@ listeners:
     register: {advertise: "10.0.0.7:20881", urls: ["dubbo://0.0.0.0:0/lab.EchoService?version=1.0.0"]}
   - {name: gw, bind: "[::]:8080", direction: gateway}
   - {name: db, bind: "127.0.0.1:3306", direction: outbound, protocols: [dubbo, tcp], default_service: db, use_original_dst: true}
-limits: {frame: 8MiB, buffer: 1.5MiB, connections: 100, pending: 200}
+limits: {frame: 8MiB, buffer: 1.5MiB, connections: 100, pending: 200, head: 16KiB, body: 1MiB}
 timeouts: {call: 1.5s, connect: 200ms, detect: 50ms, heartbeat: 5s, idle: 8h, drain: 0s}
 access_log: logs/access.log
 "#;
@@ -49,8 +49,19 @@ fn everything_that_can_be_written_is_read() {
     let listener = |name: &str, bind: &str, direction, default: Option<&str>| Listener {
         name: name.to_owned(),
         bind: bind.parse().unwrap(),
+        protocols: match direction {
+            Direction::Outbound => vec![Protocol::Dubbo],
+            Direction::Inbound { .. } | Direction::Gateway => {
+                vec![
+                    Protocol::Dubbo,
+                    Protocol::Grpc,
+                    Protocol::Triple,
+                    Protocol::Http1,
+                    Protocol::Http2,
+                ]
+            }
+        },
         direction,
-        protocols: vec![Protocol::Dubbo],
         default_service: default.map(str::to_owned),
         use_original_dst: false,
     };
@@ -104,9 +115,17 @@ fn everything_that_can_be_written_is_read() {
                 ..listener("db", "127.0.0.1:3306", Direction::Outbound, Some("db"))
             },
         ],
-        limits: Limits { frame: 8 << 20, buffer: 3 << 19, connections: 100, pending: 200 },
+        limits: Limits {
+            frame: 8 << 20,
+            buffer: 3 << 19,
+            connections: 100,
+            pending: 200,
+            head: 16 << 10,
+            body: Some(1 << 20),
+        },
         timeouts: Timeouts {
             call: Duration::from_millis(1500),
+            call_over_http: Some(Duration::from_millis(1500)),
             connect: Duration::from_millis(200),
             detect: Duration::from_millis(50),
             heartbeat: Duration::from_secs(5),
@@ -123,7 +142,9 @@ fn one_listener_is_enough() {
     let text = "listeners: [{name: out, bind: '0.0.0.0:20880', direction: outbound}]";
     let config = parse(Path::new("proxy.yaml"), text).unwrap();
     assert_eq!(config.listeners.len(), 1);
-    assert_eq!(config.listeners[0].protocols, [Protocol::Dubbo]);
+    let told_apart =
+        [Protocol::Dubbo, Protocol::Grpc, Protocol::Triple, Protocol::Http1, Protocol::Http2];
+    assert_eq!(config.listeners[0].protocols, told_apart);
     assert!(config.workers >= 1);
     assert_eq!((config.admin, config.state, config.access_log), (None, None, None));
     assert_eq!((config.limits, config.timeouts), (Limits::default(), Timeouts::default()));
@@ -191,7 +212,7 @@ fn every_mistake_is_found_at_once() {
             "1:1 unknown key \"wokers\"|did you mean workers?",
             "2:8 admin \"nowhere\" is not an address to listen on|write IP:PORT, e.g. 127.0.0.1:20880, or 0.0.0.0:20880 to listen on every interface",
             "4:11 \"a b\" cannot be a service's name|write it as callers do, e.g. com.example.EchoService",
-            "5:15 protocol bolt is not served by this build|this build serves: dubbo, tcp",
+            "5:15 protocol bolt is not served by this build|this build serves: dubbo, grpc, triple, http1, http2, tcp",
             "7:19 address \"x\" is not HOST:PORT|write e.g. 127.0.0.1:20880, provider.local:20880 or [::1]:20880",
             "7:22 unknown key \"wieght\"|did you mean weight?",
             "9:45 there is no direction \"sideways\"|outbound takes the local application's calls, inbound hands calls to it, gateway takes calls from anywhere",
@@ -250,13 +271,14 @@ fn mistakes_at_the_top() {
 #[test]
 fn mistakes_in_limits_and_timeouts() {
     check_line(
-        "limits: {frame: 2GiB, buffer: 1, connections: 0, pending: many, queue: 1}",
+        "limits: {frame: 2GiB, buffer: 1, connections: 0, pending: many, head: 1KiB, queue: 1}",
         &[
             "1:17 frame is 2GiB, but must be from 1KiB to 2147483647B|",
             "1:31 buffer is 1, but must be from 64KiB to 64GiB|",
             "1:47 connections is 0, but must be from 1 to 10000000|",
             "1:59 pending must be a whole number, but is \"many\"|",
-            "1:65 unknown key \"queue\"|known here: frame, buffer, connections, pending",
+            "1:71 head is 1KiB, but must be from 8KiB to 1MiB|",
+            "1:77 unknown key \"queue\"|known here: frame, buffer, connections, pending, head, body",
         ],
     );
     check_line(
@@ -280,7 +302,9 @@ fn mistakes_in_services() {
     check_line("services: [{name: a, protocol: dubbo}]", &["1:12 endpoints is missing|"]);
     check_line(
         "services: [{name: a, protocol: smoke, endpoints: []}]",
-        &["1:32 there is no protocol \"smoke\"|this build serves: dubbo, tcp"],
+        &[
+            "1:32 there is no protocol \"smoke\"|this build serves: dubbo, grpc, triple, http1, http2, tcp",
+        ],
     );
     let endpoints =
         |list: &str| format!("services: [{{name: a, protocol: dubbo, endpoints: [{list}]}}]");
@@ -343,10 +367,10 @@ fn mistakes_in_listeners() {
     let hint =
         "write it as Dubbo does, e.g. dubbo://0.0.0.0:0/com.example.EchoService?version=1.0.0";
     check(
-        "store: http://a:1\nlisteners:\n- name: a\n  bind: 0.0.0.0:1\n  direction: inbound\n  app: b:1\n  register:\n    advertise: c:1\n    urls:\n    - tri://a/b\n    - dubbo://a\n    - x\n",
+        "store: http://a:1\nlisteners:\n- name: a\n  bind: 0.0.0.0:1\n  direction: inbound\n  app: b:1\n  register:\n    advertise: c:1\n    urls:\n    - bolt://a/b\n    - dubbo://a\n    - x\n",
         &[
             &format!(
-                "10:7 \"tri://a/b\" is not a provider URL: it does not start with dubbo://|{hint}"
+                "10:7 \"bolt://a/b\" is not a provider URL: it starts with neither dubbo:// nor tri://|{hint}"
             ),
             &format!("11:7 \"dubbo://a\" is not a provider URL: it names no service|{hint}"),
             &format!("12:7 \"x\" is not a provider URL: url \"x\" has no protocol|{hint}"),
@@ -359,8 +383,10 @@ fn mistakes_in_listeners() {
         ],
     );
     check_listener(
-        "{name: a, bind: '0.0.0.0:1', direction: gateway, protocols: [dubbo, grpc]}",
-        &["2:71 protocol grpc is not served by this build|this build serves: dubbo, tcp"],
+        "{name: a, bind: '0.0.0.0:1', direction: gateway, protocols: [dubbo, bolt]}",
+        &[
+            "2:71 protocol bolt is not served by this build|this build serves: dubbo, grpc, triple, http1, http2, tcp",
+        ],
     );
     check_listener(
         "{name: a, bind: '0.0.0.0:1', direction: gateway, protocols: [tcp]}",

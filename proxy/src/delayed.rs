@@ -1,5 +1,5 @@
 //! Calls that a route delays on purpose (`fault.delay`): they wait here, with the route
-//! they have, and then go on, or are refused.
+//! they have, and then go on.
 //!
 //! Not here: calls that wait for a service to be listed (see [`crate::parked`]) or for
 //! others to end (see [`crate::actives`]).
@@ -11,9 +11,8 @@ use codec::{Fault, FrameCodec, Outcome, Reason};
 
 use crate::forward::{self, Frame};
 use crate::framed::{Engine, Link};
-use crate::listener::ListenerContext;
 use crate::observe::{Ended, observe};
-use crate::route::Route;
+use crate::route::{LONGEST_TIMEOUT, Route};
 use crate::send::{self, Sending};
 
 /// Lets a call wait for `delay`, but not beyond its deadline, and sends it then. Its
@@ -70,39 +69,22 @@ pub(crate) fn wait<C: FrameCodec>(
     });
 }
 
-/// A call that a route answers itself, after a while.
-pub(crate) struct Refused<'a, C: FrameCodec> {
-    pub(crate) from: &'a Rc<Link<C>>,
-    pub(crate) listener: &'a Rc<ListenerContext>,
-    /// `None` for a one-way call.
-    pub(crate) origin: Option<C::Origin>,
-    pub(crate) started: Instant,
-    pub(crate) fault: Fault,
-}
-
-/// Answers a call with a fault after `delay`; at once, where its request cannot be kept.
-pub(crate) fn refuse<C: FrameCodec>(
+/// Gives a caller an injected failure after an injected delay.
+pub(crate) fn answer<C: FrameCodec>(
     engine: &Rc<Engine<C>>,
-    refused: Refused<'_, C>,
-    frame: &[u8],
+    from: &Rc<Link<C>>,
+    origin: C::Origin,
+    fault: Fault,
     delay: Duration,
 ) {
-    let Refused { from, listener, origin, started, fault } = refused;
-    let Some(kept) = engine.kept.keep(frame, engine.worker.limits.buffer) else {
-        return forward::refuse(engine, from, listener, &C::head(frame), origin, &fault, started);
-    };
     send::admitted(engine, from);
-    let (engine, from, listener) = (engine.clone(), from.clone(), listener.clone());
+    let (engine, from) = (engine.clone(), from.clone());
     tokio::task::spawn_local(async move {
-        tokio::time::sleep(delay).await;
+        tokio::time::sleep(delay.min(LONGEST_TIMEOUT)).await;
         send::released(&engine, &from);
-        let frame = kept.bytes();
-        let head = C::head(&frame);
-        if from.is_closed() {
-            let outcome = Outcome::Cancelled;
-            return forward::observe_unsent(&engine, &from, &listener, &head, outcome, started);
+        if !from.is_closed() {
+            engine.reply(&from, Some(origin), &fault);
         }
-        forward::refuse(&engine, &from, &listener, &head, origin, &fault, started);
     });
 }
 

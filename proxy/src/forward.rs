@@ -23,7 +23,7 @@ use codec::{Fault, FrameCodec, Kind, Outcome, RequestHead};
 use governance::EndpointId;
 
 use crate::actives::{self, Waiting};
-use crate::delayed::{self, Refused};
+use crate::delayed;
 use crate::effort;
 use crate::framed::{Call, Engine, Link};
 use crate::listener::ListenerContext;
@@ -96,10 +96,6 @@ pub(crate) fn request<C: FrameCodec>(
     let route = match route::choose(worker, ask) {
         Ok(route) => route,
         Err(Refusal::Fault(fault)) => {
-            if let Some(delay) = fault.answer.as_ref().and_then(|answer| answer.delay) {
-                let waiting = Refused { from, listener, origin: answerable, started, fault };
-                return delayed::refuse(engine, waiting, frame.bytes(), delay);
-            }
             return refuse(engine, from, listener, &head, answerable, &fault, started);
         }
         Err(Refusal::Mocked { mock, cause }) => {
@@ -348,7 +344,7 @@ fn settle<C: FrameCodec>(
 }
 
 /// Answers a call that found no route.
-pub(crate) fn refuse<C: FrameCodec>(
+fn refuse<C: FrameCodec>(
     engine: &Rc<Engine<C>>,
     from: &Rc<Link<C>>,
     listener: &ListenerContext,
@@ -364,7 +360,10 @@ pub(crate) fn refuse<C: FrameCodec>(
         // A one-way call whose connection failed: it was counted when it was sent.
         engine.worker.metrics.fault(fault.reason);
     }
-    engine.reply(from, answerable, fault);
+    match (answerable, fault.answer.as_ref().and_then(|answer| answer.delay)) {
+        (Some(origin), Some(delay)) => delayed::answer(engine, from, origin, fault.clone(), delay),
+        (answerable, _) => engine.reply(from, answerable, fault),
+    }
 }
 
 /// Step 7 for a call that was sent nowhere.

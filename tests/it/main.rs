@@ -39,6 +39,7 @@ mod drain;
 mod faults;
 mod http;
 mod liveness;
+mod orders;
 mod parked;
 mod peers;
 mod policies;

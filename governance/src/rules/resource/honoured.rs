@@ -57,7 +57,7 @@ const fn row(
     Refused { at, keys, code, why }
 }
 
-const REFUSED: [Refused; 23] = [
+const REFUSED: [Refused; 24] = [
     row(
         Place::VirtualService,
         &["tcp"],
@@ -167,6 +167,12 @@ const REFUSED: [Refused; 23] = [
         &["attributes"],
         "cookie-attributes-not-honoured",
         "a cookie has a name, a path and a life",
+    ),
+    row(
+        Place::HttpPool,
+        &["maxRequestsPerConnection", "maxConcurrentStreams"],
+        "connection-limit-not-honoured",
+        "a connection takes any number of calls",
     ),
     row(
         Place::HttpPool,

@@ -16,7 +16,7 @@ help:
 	@echo '               found through an embedded store, moved by a rule; about 3 minutes'
 	@echo '               after the first build'
 	@echo '  make build   the optimised binary: $(target)/release/spanwire'
-	@echo '  make test    every test, with real Java, Go, etcd and ZooKeeper'
+	@echo '  make test    every test, with real Java, Go, etcd, ZooKeeper and MariaDB'
 	@echo '  make check   format, lints, documentation, dependencies, repository'
 	@echo '  make bench   side by side with Envoy and haproxy; about 8 minutes on a quiet'
 	@echo '               machine. BENCH="--quick" for 2, BENCH="--help" for all options'
@@ -35,7 +35,7 @@ build:
 	cargo build --release -p cli
 
 test:
-	@tools/setup build java etcd zookeeper go
+	@tools/setup build java etcd zookeeper namespace mariadb go
 	cargo build -p cli
 	tools/run-tests
 

@@ -12,6 +12,7 @@
 
 mod commands;
 mod exit;
+mod lint_pages;
 mod logging;
 mod print;
 

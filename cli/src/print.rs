@@ -38,6 +38,22 @@ pub(crate) fn refusal(found: &[Finding], message: &str) -> io::Result<()> {
 /// # Errors
 /// When standard output cannot be written.
 pub(crate) fn findings(findings: &[Finding], format: Format) -> io::Result<()> {
+    write_findings(findings, format, |_| String::new())
+}
+
+/// As [`findings`], each for people with its code, which has a page.
+///
+/// # Errors
+/// When standard output cannot be written.
+pub(crate) fn rule_findings(findings: &[Finding], format: Format) -> io::Result<()> {
+    write_findings(findings, format, |finding| format!(" [{}]", finding.code))
+}
+
+fn write_findings(
+    findings: &[Finding],
+    format: Format,
+    suffix: impl Fn(&Finding) -> String,
+) -> io::Result<()> {
     if format == Format::Json {
         let mut stdout = io::stdout().lock();
         serde_json::to_writer(&mut stdout, findings)?;
@@ -45,11 +61,12 @@ pub(crate) fn findings(findings: &[Finding], format: Format) -> io::Result<()> {
     }
     for (i, finding) in findings.iter().enumerate() {
         let gap = if i == 0 { "" } else { "\n" };
-        let message = if finding.line == 0 {
-            format!("{}: {}", finding.file, finding.message)
+        let place = if finding.line == 0 {
+            finding.file.clone()
         } else {
-            format!("{}:{}:{}: {}", finding.file, finding.line, finding.column, finding.message)
+            format!("{}:{}:{}", finding.file, finding.line, finding.column)
         };
+        let message = format!("{place}: {}{}", finding.message, suffix(finding));
         to_stderr(&format!("{gap}{}", paint(finding.severity, &message, &finding.hint)));
     }
     Ok(())

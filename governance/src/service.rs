@@ -114,9 +114,9 @@ impl Service {
         let Addresses { endpoints, terms, rings } = addresses;
         let mut pairs: Vec<(&str, &str)> = Vec::new();
         for endpoint in endpoints.iter() {
-            let pair = (endpoint.group.as_str(), endpoint.version.as_str());
-            if pairs.last() != Some(&pair) {
-                pairs.push(pair);
+            let (group, version) = (endpoint.group.as_str(), endpoint.version.as_str());
+            if !pairs.last().is_some_and(|last| same(last.0, group) && same(last.1, version)) {
+                pairs.push((group, version));
             }
         }
         let prefix = format!("{name}:");
@@ -259,8 +259,8 @@ pub(crate) fn members(endpoints: &[Endpoint], group: &str, version: &str) -> End
 /// Whether a group or version that is asked for (`*` for any, several with
 /// commas) is the one that is provided.
 pub(crate) fn is_wanted(asked: &str, provided: &str) -> bool {
-    asked == "*"
-        || asked == provided
+    same(asked, provided)
+        || asked == "*"
         || asked.contains(',') && asked.split(',').any(|one| one.trim() == provided)
 }
 

@@ -23,7 +23,8 @@ call:
 {call}"
     );
     let explanation = explain_case("case", &case).unwrap();
-    assert!(explanation.findings.is_empty(), "{:?}", explanation.findings);
+    let codes: Vec<&str> = explanation.findings.iter().map(|finding| finding.code).collect();
+    assert!(codes.iter().all(|code| *code == "network-never-matches"), "{codes:?}");
     explanation
 }
 
@@ -55,4 +56,14 @@ fn failfast_is_not_tried_again() {
     assert_eq!(explanation.retries, 0);
     assert_eq!(explanation.effective.unwrap()["10.0.0.1:20880"].retries, 4);
     assert_eq!(decide("{retries: 4}", "", "").retries, 4);
+}
+
+#[test]
+fn a_network_is_compared_with_the_address_alone() {
+    let by = |network: &str| {
+        let only = format!(", match: {{providerAddress: {{cird: {network}}}}}");
+        decide("{disabled: true}", &only, "").endpoints
+    };
+    assert_eq!(by("10.0.0.2/32"), ["10.0.0.1:20880"]);
+    assert_eq!(by("10.9.0.0/16"), ["10.0.0.1:20880", "10.0.0.2:20880"]);
 }

@@ -15,6 +15,7 @@ use registry::{Registry, ServiceState, View};
 
 use crate::config::{Config, StaticService};
 use crate::http;
+use crate::redirected::Addresses;
 use crate::rule_book::{RuleBook, RuleStates};
 use crate::snapshot::{Entry, Identity, Published, Snapshot};
 
@@ -58,6 +59,7 @@ pub(crate) struct Control {
     identity: Arc<Identity>,
     options: Options,
     configured: HashMap<String, Vec<StaticService>>,
+    addresses: Arc<Addresses>,
     has_store: bool,
     rules: RuleBook,
     services: HashMap<String, Compiled>,
@@ -80,6 +82,7 @@ impl Control {
             identity: Arc::default(),
             options: Options::default(),
             configured: HashMap::new(),
+            addresses: Arc::default(),
             has_store: false,
             rules: RuleBook::new(Compat::default()),
             services: HashMap::new(),
@@ -111,6 +114,7 @@ impl Control {
         for service in &config.services {
             self.configured.entry(service.name.clone()).or_default().push(service.clone());
         }
+        self.addresses = Arc::new(Addresses::new(&config.services));
         self.has_store = !config.store.is_empty();
         self.services.clear();
         self.publish(&[Affected::All]);
@@ -153,6 +157,7 @@ impl Control {
                 .iter()
                 .map(|(name, compiled)| (name.clone(), compiled.entry.clone()))
                 .collect(),
+            addresses: self.addresses.clone(),
             http: services
                 .iter()
                 .map(|(name, compiled)| (name.clone(), compiled.http.clone()))
@@ -235,7 +240,7 @@ fn static_endpoints(service: &StaticService, ids: &mut EndpointIds) -> Vec<Endpo
                 parameters.insert(key.to_owned(), value.clone());
             }
         }
-        let protocol = service.protocol.name();
+        let protocol = service.protocol.scheme();
         match Endpoint::from_parts(protocol, &service.name, &endpoint.address, parameters, ids) {
             Ok(endpoint) => endpoints.push(endpoint),
             Err(error) => {

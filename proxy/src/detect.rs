@@ -100,7 +100,7 @@ impl Takes {
             let begins_with = match protocol {
                 Protocol::Dubbo => Detected::Dubbo,
                 Protocol::Http1 => Detected::Http1,
-                Protocol::Http2 | Protocol::Grpc => Detected::Http2,
+                Protocol::Http2 | Protocol::Grpc | Protocol::Triple => Detected::Http2,
                 Protocol::Tcp => Detected::Tcp,
             };
             if !takes.contains(&begins_with) {

@@ -22,6 +22,8 @@ pub(crate) struct ListenerContext {
     pub(crate) destination: Destination,
     /// What it takes.
     pub(crate) takes: Takes,
+    /// Whether connections are redirected to it.
+    pub(crate) use_original_dst: bool,
     /// Of HTTP/2, only gRPC.
     pub(crate) grpc_only: bool,
     /// What its connections turned out to speak.
@@ -41,10 +43,11 @@ impl ListenerContext {
         name: String,
         destination: Destination,
         protocols: &[Protocol],
+        use_original_dst: bool,
         app_stops: Arc<Notify>,
         metrics: &WorkerMetrics,
     ) -> Self {
-        let detections = metrics.listener(&name);
+        let detections = metrics.listener(&name, use_original_dst);
         let takes = Takes::new(protocols);
         let grpc_only = !protocols.contains(&Protocol::Http2);
         let (connections, app_is_up) = (Cell::new(0), Cell::new(false));
@@ -53,6 +56,7 @@ impl ListenerContext {
             name,
             destination,
             takes,
+            use_original_dst,
             grpc_only,
             detections,
             connections,
@@ -88,7 +92,7 @@ impl Drop for Admitted {
 pub(crate) enum Destination {
     /// To the mesh: each call is routed by what it asks for.
     Mesh {
-        /// Where calls that cannot be read go.
+        /// Where calls that cannot be read go, and plain TCP that was not redirected.
         default_service: Option<String>,
     },
     /// To the application behind this proxy, whatever they ask for.

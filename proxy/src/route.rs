@@ -209,7 +209,8 @@ fn method(worker: &Worker, ask: &Ask<'_>) -> Result<Rc<Method>, Refusal> {
     Ok(method)
 }
 
-/// What a provider calls when it calls its caller back: counted, not routed.
+/// What is counted and not routed: what a provider calls when it calls its caller
+/// back, and connections that go on to where they were going.
 pub(crate) fn unrouted_method(
     worker: &Worker,
     protocol: &'static str,

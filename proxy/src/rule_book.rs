@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use governance::rules::RuleKey;
-use governance::{Affected, Compat, Finding, RuleSet, Severity};
+use governance::{Affected, Compat, Finding, RuleSet, Severity, document};
 use registry::{Origin, RuleDocument, RulePlace, Unreadable, View};
 
 /// What became of a document.
@@ -275,21 +275,16 @@ fn origin(document: &RuleDocument) -> governance::Origin {
 }
 
 fn unreadable(document: &RuleDocument, reason: &Unreadable) -> Finding {
-    let (code, hint) = match reason {
-        Unreadable::NotUtf8 => ("not-utf8", "write the rule in UTF-8"),
-        Unreadable::File(_) => ("unreadable", "let the proxy read the file, or take it away"),
+    let file = match &document.origin {
+        Origin::File(path) => path.display().to_string(),
+        Origin::Store { .. } => document.key.clone(),
     };
-    Finding {
-        file: match &document.origin {
-            Origin::File(path) => path.display().to_string(),
-            Origin::Store { .. } => document.key.clone(),
-        },
-        line: 0,
-        column: 0,
-        code,
-        severity: Severity::Error,
-        message: reason.to_string(),
-        hint: hint.to_owned(),
+    let finding = document::unreadable(&file, &reason.to_string());
+    match reason {
+        Unreadable::NotUtf8 => {
+            Finding { code: "not-utf8", hint: "write the rule in UTF-8".to_owned(), ..finding }
+        }
+        Unreadable::File(_) => finding,
     }
 }
 

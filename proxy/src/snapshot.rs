@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use crate::actives::Actives;
 use crate::orders::Counters;
+use crate::redirected::Addresses;
 
 /// Every service known now.
 #[derive(Debug, Default)]
@@ -21,27 +22,14 @@ pub(crate) struct Snapshot {
     pub(crate) services: HashMap<String, Entry>,
     /// The same services, with those of their endpoints that speak HTTP.
     pub(crate) http: HashMap<String, Entry>,
+    /// Which of them are meant by addresses.
+    pub(crate) addresses: Arc<Addresses>,
     /// Who calls through this proxy.
     pub(crate) identity: Arc<Identity>,
     /// Whether there is a store to ask about services not listed here.
     pub(crate) has_store: bool,
     /// Why the store cannot be asked at the moment.
     pub(crate) store_trouble: Option<String>,
-}
-
-impl Snapshot {
-    /// A service with those of its endpoints that are asked about: see [`provided`].
-    pub(crate) fn provided(&self, service: &str) -> Option<&Entry> {
-        Some(provided(self.services.get(service)?, self.http.get(service)?))
-    }
-}
-
-/// Of a service's two tables, the one of its endpoints that speak HTTP only where
-/// it has no others.
-pub(crate) fn provided<'a>(entry: &'a Entry, http: &'a Entry) -> &'a Entry {
-    let has_any =
-        |entry: &Entry| matches!(entry, Entry::Ready(table) if !table.endpoints().is_empty());
-    if has_any(http) && !has_any(entry) { http } else { entry }
 }
 
 /// The callers' side, as rules see it.
@@ -58,6 +46,15 @@ pub(crate) enum Entry {
     Pending,
     /// Its endpoints and rules, compiled.
     Ready(Arc<Service>),
+}
+
+impl Entry {
+    /// This one, or where nobody is in it, the other in which somebody is.
+    pub(crate) fn or<'e>(&'e self, other: &'e Entry) -> &'e Entry {
+        let is_empty =
+            |entry: &Entry| matches!(entry, Entry::Ready(table) if table.endpoints().is_empty());
+        if is_empty(self) && !is_empty(other) { other } else { self }
+    }
 }
 
 /// The current snapshot, shared by all workers.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use governance::{Dice, EndpointId, Options, RuleSet, Scratch, Service, TrafficPolicy};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, ToSocketAddrs};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -19,6 +19,7 @@ use crate::health::Health;
 use crate::methods::Methods;
 use crate::metrics::WorkerMetrics;
 use crate::orders::{Destination, Destinations};
+use crate::redirected::{OwnConnection, OwnConnections};
 use crate::snapshot::{Published, Snapshot};
 
 /// One worker.
@@ -35,6 +36,8 @@ pub(crate) struct Worker {
     pub(crate) dice: RefCell<Random>,
     /// The table of a service that is not routed.
     pub(crate) no_service: Arc<Service>,
+    /// The connections that this proxy made, where some could come back to it.
+    pub(crate) own_connections: Option<Arc<OwnConnections>>,
     pub(crate) published: Arc<Published>,
     snapshot: RefCell<(u64, Arc<Snapshot>)>,
     clock: Clock,
@@ -48,6 +51,7 @@ impl Worker {
         access_log: Option<WorkerLog>,
         published: Arc<Published>,
         subscriptions: Subscriptions,
+        own_connections: Option<Arc<OwnConnections>>,
     ) -> Self {
         let generation = published.generation();
         let snapshot = RefCell::new((generation, published.load()));
@@ -55,6 +59,7 @@ impl Worker {
             limits,
             timeouts,
             metrics,
+            own_connections,
             access_log: access_log.map(RefCell::new),
             published,
             snapshot,
@@ -94,20 +99,21 @@ impl Worker {
     }
 
     /// Connects to an endpoint.
-    pub(crate) async fn dial(&self, address: &str) -> io::Result<TcpStream> {
+    pub(crate) async fn dial(&self, address: impl ToSocketAddrs) -> io::Result<Dialed> {
         self.dial_within(address, self.timeouts.connect).await
     }
 
     /// As [`Worker::dial`], where a rule says how long that may take.
     pub(crate) async fn dial_within(
         &self,
-        address: &str,
+        address: impl ToSocketAddrs,
         limit: Duration,
-    ) -> io::Result<TcpStream> {
+    ) -> io::Result<Dialed> {
         let connect = timeout(limit, TcpStream::connect(address));
         let socket = connect.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        let own = self.own_connections.as_ref().and_then(|all| all.enter(&socket));
         socket.set_nodelay(true)?;
-        Ok(socket)
+        Ok(Dialed { socket, own })
     }
 
     /// An endpoint could not be connected to: it is left alone for a while.
@@ -126,6 +132,13 @@ impl Worker {
     pub(crate) fn unix_ms(&self, now: Instant) -> u64 {
         self.clock.unix_ms(now)
     }
+}
+
+/// A connection that was made. What stands in `own` has to live as long as it.
+#[derive(Debug)]
+pub(crate) struct Dialed {
+    pub(crate) socket: TcpStream,
+    pub(crate) own: Option<OwnConnection>,
 }
 
 /// The dice that decisions are thrown with.

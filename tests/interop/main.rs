@@ -5,6 +5,8 @@
 //! answer itself, Java must understand it; and what dies may take no call with it
 //! that could still be answered. `docs/java.md` tells operators what these tests
 //! hold.
+//!
+//! Other real programs, for protocols that Spanwire passes on unread: `mariadb`.
 
 mod calls;
 mod command_line;
@@ -12,6 +14,7 @@ mod faults;
 mod fixture;
 mod http;
 mod idle;
+mod mariadb;
 mod pointing;
 mod registry;
 mod rules;

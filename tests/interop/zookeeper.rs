@@ -256,7 +256,7 @@ fn java_that_routes_by_itself_and_spanwire_reach_the_same_providers() {
 
     for (case, code, in_java) in DIFFERENT {
         let rules = stage.filled_rules(case);
-        let mut found = RuleSet::new(Compat::Documented);
+        let mut found = RuleSet::new(Compat::Documented).with_notes();
         let named = rules.iter().any(|(key, text)| {
             let applied = found.apply(key, Some(text), Origin::Store { revision: 1 });
             applied.findings.iter().any(|finding| finding.code == *code)

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use etcd_client::Client;
+use etcd_client::{Client, Txn, TxnOp};
 use harness::embedded::Embedded;
 use proxy::config::Config;
 use tokio::runtime::Runtime;
@@ -11,17 +11,17 @@ use crate::counters::{IN_FLIGHT, UPSTREAMS, received, value, wait_for, wait_unti
 use crate::wire::*;
 
 /// The embedded store, and a runtime to talk to it from.
-struct Store {
+pub struct Store {
     runtime: Runtime,
     embedded: Embedded,
 }
 
 impl Store {
-    fn start() -> Store {
+    pub fn start() -> Store {
         Store { runtime: Runtime::new().unwrap(), embedded: Embedded::start().unwrap() }
     }
 
-    fn config(&self) -> Config {
+    pub fn config(&self) -> Config {
         Config { store: vec![self.embedded.url()], services: Vec::new(), ..outbound(&[]) }
     }
 
@@ -34,6 +34,14 @@ impl Store {
     fn unregister(&self, provider: SocketAddr) {
         let key = registration(provider);
         self.runtime.block_on(async { self.client().await.delete(key, None).await }).unwrap();
+    }
+
+    /// Writes values at once, in one transaction.
+    pub fn put_all(&self, values: &[(&str, &str)]) {
+        let puts =
+            values.iter().map(|(key, value)| TxnOp::put(*key, *value, None)).collect::<Vec<_>>();
+        let put = async { self.client().await.txn(Txn::new().and_then(puts)).await };
+        self.runtime.block_on(put).unwrap();
     }
 
     async fn client(&self) -> Client {

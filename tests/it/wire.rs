@@ -126,7 +126,7 @@ impl Wire {
         Wire::over(TcpStream::connect(to).expect("the peer listens"))
     }
 
-    fn over(stream: TcpStream) -> Wire {
+    pub fn over(stream: TcpStream) -> Wire {
         stream.set_read_timeout(Some(SOON)).expect("a positive timeout");
         stream.set_nodelay(true).expect("a connected socket");
         Wire { stream }
@@ -387,6 +387,7 @@ pub fn listener(name: &str, direction: Direction) -> Listener {
         direction,
         protocols: vec![Protocol::Dubbo],
         default_service: None,
+        use_original_dst: false,
     }
 }
 
@@ -394,6 +395,7 @@ pub fn service(name: &str, endpoints: &[SocketAddr]) -> StaticService {
     StaticService {
         name: name.to_owned(),
         protocol: Protocol::Dubbo,
+        addresses: Vec::new(),
         endpoints: endpoints
             .iter()
             .map(|address| StaticEndpoint {

@@ -31,9 +31,9 @@ fn every_finding_is_told_at_once() {
         1,
         "",
         &format!(
-            "error: {path}:2:8: force must be true or false, but is \"flase\"
+            "error: {path}:2:8: force must be true or false, but is \"flase\" [wrong-type]
 
-error: {path}:3:1: unknown key \"runtme\"
+error: {path}:3:1: unknown key \"runtme\" [unknown-key]
 
 hint: did you mean runtime?
 "
@@ -56,6 +56,55 @@ fn rules_that_are_not_there_cannot_be_checked() {
         2,
         "",
         "error: no/such/folder cannot be read: No such file or directory (os error 2)\n",
+    );
+}
+
+#[test]
+fn a_code_is_explained_by_its_page() {
+    let page = include_str!("../../../docs/lint/weight-zero.md");
+    check(&["rule", "lint", "--explain", "weight-zero"], 0, page, "");
+    // The page shows what lint prints.
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = "lab.EchoService::.condition-router.yaml";
+    let (_, example) = page.split_once("condition-router\n").expect("an example");
+    let (document, rest) = example.split_once("```").expect("its end");
+    fs::write(folder.path().join(file), document).expect("a new file");
+    let ran = ran(command(&["rule", "lint", file]).current_dir(folder.path()));
+    assert!(rest.contains(&format!("```text\n{}```", ran.stderr)), "{}", ran.stderr);
+}
+
+#[test]
+fn what_is_only_worth_knowing_is_told_when_asked_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("shop.tag-router.yaml");
+    fs::write(&file, "configVersion: v3.0\ntags: [{name: gray, addresses: [10.0.0.1]}]\n")
+        .expect("a new file");
+    let path = file.to_str().expect("UTF-8");
+    check(&["rule", "lint", path], 0, "", "");
+    let ran = run(&["rule", "lint", "--notes", path]);
+    assert_eq!((ran.status, ran.stdout.as_str()), (0, ""));
+    assert!(ran.stderr.starts_with("info: ") && ran.stderr.contains("[go-literal-address]"));
+}
+
+#[test]
+fn codes_like_one_that_is_not_known_are_proposed() {
+    check(
+        &["rule", "lint", "--explain", "zero-weight"],
+        2,
+        "",
+        "error: no finding has the code \"zero-weight\"
+
+hint: did you mean weight-zero, negative-weight, timeout-zero?
+",
+    );
+    check(
+        &["rule", "lint", "--explain", "colour"],
+        2,
+        "",
+        "error: no finding has the code \"colour\"
+
+hint: a finding ends in its code, in brackets; docs/rules.md lists all
+",
     );
 }
 

@@ -147,7 +147,7 @@ impl<'n> Mapping<'n> {
 }
 
 /// The one of `names` that `name` is probably a slip of.
-pub(crate) fn nearest<'a>(name: &str, names: &[&'a str]) -> Option<&'a str> {
+pub fn nearest<'a>(name: &str, names: &[&'a str]) -> Option<&'a str> {
     if name.len() > 64 {
         return None;
     }

@@ -51,9 +51,10 @@ pub fn parse_all(text: &str, report: &mut Report) -> Option<Vec<Node>> {
         );
         return None;
     }
+    // Above our own limit, so that a text that is too deep is told so.
     let options = granit_parser::options! {
-        flow_nesting_limit: MAX_DEPTH,
-        block_nesting_limit: MAX_DEPTH,
+        flow_nesting_limit: 4 * MAX_DEPTH,
+        block_nesting_limit: 4 * MAX_DEPTH,
     };
     let mut builder = Builder {
         report,
@@ -114,10 +115,12 @@ impl Builder<'_> {
                 };
                 self.place(Node { position, value: Value::Scalar(scalar) }, anchor)
             }
-            Event::SequenceStart(_, anchor, _) => {
+            Event::SequenceStart(_, anchor, tag) => {
+                self.check_collection(tag.as_deref(), "seq", position)?;
                 self.begin(position, anchor, Content::Sequence(Vec::new()))
             }
-            Event::MappingStart(_, anchor, _) => {
+            Event::MappingStart(_, anchor, tag) => {
+                self.check_collection(tag.as_deref(), "map", position)?;
                 self.begin(position, anchor, Content::Mapping(Vec::new(), None))
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(),
@@ -266,6 +269,21 @@ impl Builder<'_> {
                 )?;
                 Ok(false)
             }
+        }
+    }
+
+    /// A list or mapping is what it is; a tag can only ask for something else.
+    fn check_collection(
+        &mut self,
+        tag: Option<&Tag>,
+        kind: &str,
+        at: Position,
+    ) -> Result<(), Stop> {
+        match tag {
+            Some(tag) if tag.core_suffix() != Some(kind) => {
+                self.refuse(at, "yaml-tag", "the tag of this value has no meaning here".to_owned())
+            }
+            _ => Ok(()),
         }
     }
 

@@ -5,7 +5,7 @@
 //! Dubbo 3.3.6 has the classes (`AffinityStateRouter`) but never loads them;
 //! here they work as documented, and with `compat: java` they do nothing.
 
-use crate::document::{Report, Resolved, parse_one};
+use crate::document::{Report, Resolved, Severity, parse_one};
 use crate::rules::condition::{Expression, Side};
 use crate::rules::head::Head;
 use crate::rules::{Compat, Scope};
@@ -70,14 +70,17 @@ impl AffinityRule {
             Expression::parse(&format!("{key}=${key}"), Side::Then, compat).unwrap_or_default();
         aware.finish(report);
         map.finish(report);
-        if compat == Compat::Java {
-            report.warning(
-                node.position,
-                "affinity-inactive-in-java",
-                "Dubbo 3.3.6 never loads its affinity routers: Java does not act on this rule",
-                "write => key=$key as a condition rule without force",
-            );
-        }
+        let severity = match compat {
+            Compat::Java => Severity::Warning,
+            Compat::Documented => Severity::Info,
+        };
+        report.add(
+            severity,
+            node.position,
+            "affinity-inactive-in-java",
+            "Dubbo 3.3.6 never loads its affinity routers: Java does not act on this rule",
+            "write => key=$key as a condition rule without force",
+        );
         let enabled = head.enabled && compat == Compat::Documented;
         Some(AffinityRule { enabled, alike, ratio, line: node.position.line })
     }

@@ -1,7 +1,7 @@
 //! What every Dubbo router rule starts with: `configVersion`, `scope`, `key`,
 //! `enabled`, `force` and the rest (`AbstractRouterRule.parseFromMap0`).
 
-use crate::document::{Mapping, Node, Report, Resolved, Value};
+use crate::document::{Mapping, Node, Report, Resolved, Severity, Value};
 use crate::rules::Compat;
 
 /// The common head of a router rule.
@@ -66,6 +66,31 @@ impl Head {
         }
         text(map, "key", report);
         head
+    }
+
+    /// Warns of a version that is read as `known` because it starts like it.
+    pub(crate) fn check_exact(&self, map: &Mapping<'_>, known: &str, report: &mut Report) {
+        if self.version != known {
+            report.warning(
+                map.peek("configVersion").map(|node| node.position).unwrap_or_default(),
+                "version-by-prefix",
+                format!("configVersion {} is read as {known}", self.version),
+                format!("write {known}"),
+            );
+        }
+    }
+
+    /// Notes that dubbo-go refuses a rule without a version.
+    pub(crate) fn note_version(&self, map: &Mapping<'_>, report: &mut Report) {
+        if self.version.is_empty() {
+            report.add(
+                Severity::Info,
+                map.position(),
+                "go-needs-version",
+                "dubbo-go refuses a rule without configVersion",
+                "write configVersion: v3.0",
+            );
+        }
     }
 
     /// Warns where the scope that is written is not the one of the rule's key.

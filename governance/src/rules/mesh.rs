@@ -7,6 +7,7 @@
 use crate::document::{Mapping, Node, Position, Report, Resolved, parse_all};
 use crate::rules::Compat;
 use crate::rules::head::java_text;
+use crate::rules::split;
 use crate::rules::string_match::StringMatch;
 
 /// The mesh rules of one application.
@@ -154,7 +155,9 @@ impl MeshRule {
             spec.finish(report);
             map.finish(report);
         }
-        if rule.services.is_empty() || rule.subsets.is_empty() {
+        let is_half = rule.services.is_empty() || rule.subsets.is_empty();
+        let is_said = report.findings().iter().any(|finding| finding.code == "mesh-needs-both");
+        if is_half && !is_said {
             report.error(
                 Position::default(),
                 "mesh-needs-both",
@@ -177,16 +180,26 @@ fn read_routes(spec: &mut Mapping<'_>, compat: Compat, report: &mut Report) -> V
         for node in map.list("routedetail", report) {
             let Some(mut detail) = node.mapping("a route detail", report) else { continue };
             detail.text("name", report);
-            let matches = detail
+            let matches: Vec<MatchRequest> = detail
                 .list("match", report)
                 .iter()
                 .filter_map(|node| read_match(node, compat, report))
                 .collect();
-            let to = detail
+            if matches.len() > 1 {
+                report.warning(
+                    detail.peek("match").map(|node| node.position).unwrap_or_default(),
+                    "matches-are-anded",
+                    "all items of this match must hold, where Istio asks for one of them",
+                    "write one item, or one routedetail for each that shall do",
+                );
+            }
+            let to: Vec<Destination> = detail
                 .list("route", report)
                 .iter()
                 .filter_map(|node| read_destination(node, report))
                 .collect();
+            let weights: Vec<u32> = to.iter().map(|one| one.weight.max(1)).collect();
+            split::warn(&weights, 1, node.position, report);
             details.push(Detail { position: node.position, matches, to });
             detail.finish(report);
         }
@@ -253,7 +266,16 @@ fn read_subsets(
             "set loadbalance by a configurator",
         );
     }
-    for node in spec.list("subsets", report) {
+    let listed = spec.list("subsets", report);
+    if listed.is_empty() {
+        report.error(
+            spec.position(),
+            "mesh-needs-both",
+            "this DestinationRule has no subsets: Java throws at it",
+            "write subsets: [{name: …, labels: {…}}], or leave it out",
+        );
+    }
+    for node in listed {
         let Some(mut map) = node.mapping("a subset", report) else { continue };
         let name = map.required_text("name", report).unwrap_or_default().into();
         subsets.push(Subset { name, labels: pairs(&mut map, "labels", report) });
@@ -287,6 +309,18 @@ fn read_match(node: &Node, compat: Compat, report: &mut Report) -> Option<MatchR
             .iter()
             .filter_map(|node| read_argument(node, compat, report))
             .collect();
+        let beyond = found.arguments.iter().any(|argument| {
+            argument.index > 0
+                && argument.index >= found.argument_count.unwrap_or(0).max(found.types.len())
+        });
+        if beyond {
+            report.warning(
+                method.position(),
+                "argument-unguarded",
+                "in Java a call with fewer arguments than this asks for fails",
+                "write argc, or argp, so that only calls with these arguments are compared",
+            );
+        }
         refuse_headers(&mut method, compat, report);
         method.finish(report);
     }

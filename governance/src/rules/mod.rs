@@ -12,13 +12,14 @@ pub(crate) mod configurator;
 mod head;
 mod key;
 pub(crate) mod mesh;
+mod split;
 mod string_match;
 mod table;
 pub(crate) mod tag;
 
 use std::collections::BTreeMap;
 
-use crate::document::{Finding, Position, Report};
+use crate::document::{Finding, Position, Report, Severity};
 
 pub(crate) use address::is_meant as address_is_meant;
 pub use applied::{Affected, Applied, Compat, Origin};
@@ -42,12 +43,20 @@ pub struct RuleSet {
     pub(crate) meshes: Table<MeshRule>,
     pub(crate) affinities: Table<AffinityRule>,
     findings: BTreeMap<String, Vec<Finding>>,
+    /// Whether what is only worth knowing is told.
+    notes: bool,
 }
 
 impl RuleSet {
     /// Without any rule.
     pub fn new(compat: Compat) -> Self {
         RuleSet { compat, ..Self::default() }
+    }
+
+    /// The same, telling also what is only worth knowing ([`Severity::Info`]): what
+    /// dubbo-go reads otherwise, what Java does not act on.
+    pub fn with_notes(self) -> Self {
+        RuleSet { notes: true, ..self }
     }
 
     /// Whose reading counts.
@@ -94,7 +103,8 @@ impl RuleSet {
                 Affected::Nothing
             }
         };
-        let findings = report.into_findings();
+        let mut findings = report.into_findings();
+        findings.retain(|finding| self.notes || finding.severity > Severity::Info);
         if findings.is_empty() {
             self.findings.remove(key);
         } else {

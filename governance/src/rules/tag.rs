@@ -3,7 +3,7 @@
 //! Semantics: Dubbo 3.3.6, `TagRouterRule`, `Tag` and `TagStateRouter`. How
 //! they run: [`crate::route`].
 
-use crate::document::{Mapping, Node, Position, Report, Resolved, parse_one};
+use crate::document::{Mapping, Node, Position, Report, Resolved, Severity, parse_one};
 use crate::rules::head::{Head, java_text};
 use crate::rules::string_match::StringMatch;
 use crate::rules::{Compat, address};
@@ -41,6 +41,7 @@ impl TagRule {
         let root = parse_one(text, report)?;
         let mut map = root.mapping("a tag rule", report)?;
         let head = Head::read(&mut map, compat, report);
+        head.note_version(&map, report);
         let by_match = head.version.starts_with("v3.0");
         let known = matches!(head.version.as_str(), "" | "v2.7" | "v3.0");
         if compat == Compat::Documented && !known {
@@ -106,6 +107,15 @@ fn read_tag(
             String::new()
         }
     };
+    if name.contains('|') {
+        report.add(
+            Severity::Info,
+            position,
+            "go-no-levels",
+            format!("dubbo-go knows no levels: for it {name} is one tag, and nobody falls back"),
+            "tag the endpoints with each level while dubbo-go reads this rule",
+        );
+    }
     let addresses = read_addresses(map, compat, report);
     let matches = map.value("match");
     let who = match (addresses.is_empty(), matches) {
@@ -177,6 +187,14 @@ fn read_address(node: &Node, compat: Compat, report: &mut Report) -> String {
             "bad-address",
             format!("{text:?} is no address"),
             "write an IP, IP:PORT, a.b.*.1-5, a network a.b.c.d/n, or *",
+        );
+    } else if text.contains(['*', '/', '-']) || !text.contains(':') {
+        report.add(
+            Severity::Info,
+            node.position,
+            "go-literal-address",
+            format!("dubbo-go compares addresses as they are written: for it {text} is nobody's"),
+            "write IP:PORT or 0.0.0.0:PORT while dubbo-go reads this rule",
         );
     }
     text

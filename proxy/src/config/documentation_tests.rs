@@ -63,8 +63,9 @@ fn the_document_and_the_reader_know_the_same_keys() {
 #[test]
 fn the_documented_defaults_are_the_real_ones() {
     let Limits { frame, buffer, connections, pending, head, body } = Limits::default();
-    let Timeouts { call, call_over_http, connect, detect, heartbeat, drain } = Timeouts::default();
-    assert_eq!((body, call_over_http), (None, None), "as the document says");
+    let Timeouts { call, call_over_http, connect, detect, heartbeat, idle, drain } =
+        Timeouts::default();
+    assert_eq!((body, call_over_http, idle), (None, None, None), "as the document says");
     let documented = documented();
     for (key, default) in [
         ("limits.frame", ShownSize(frame).to_string()),

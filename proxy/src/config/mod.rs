@@ -5,6 +5,7 @@
 //! once; [`watch()`] follows a file. Each key, with its unit and default, is in
 //! `docs/configuration.md`, which a test holds against the reader.
 
+mod addresses;
 mod listener;
 mod parse;
 mod quantity;
@@ -13,7 +14,7 @@ mod value;
 mod watch;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -58,8 +59,20 @@ pub struct StaticService {
     pub name: String,
     /// What its endpoints speak.
     pub protocol: Protocol,
+    /// Where callers connect to when they mean it, on listeners with
+    /// [`Listener::use_original_dst`]. Only of plain TCP.
+    pub addresses: Vec<ServiceAddress>,
     /// Where they are.
     pub endpoints: Vec<StaticEndpoint>,
+}
+
+/// An address that stands for a service, as a virtual IP does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ServiceAddress {
+    /// `None` for every address (`*`).
+    pub ip: Option<IpAddr>,
+    /// Never 0.
+    pub port: u16,
 }
 
 /// One endpoint of a static service.
@@ -88,6 +101,8 @@ pub enum Protocol {
     Http2,
     /// gRPC over HTTP/2.
     Grpc,
+    /// Dubbo 3's dialect of gRPC (Java `tri://`).
+    Triple,
     /// Bytes passed on unread; one connection is one call.
     Tcp,
 }
@@ -100,7 +115,16 @@ impl Protocol {
             Protocol::Http1 => "http1",
             Protocol::Http2 => "http2",
             Protocol::Grpc => "grpc",
+            Protocol::Triple => "triple",
             Protocol::Tcp => "tcp",
+        }
+    }
+
+    /// Its name in the URLs of endpoints.
+    pub fn scheme(self) -> &'static str {
+        match self {
+            Protocol::Triple => "tri",
+            other => other.name(),
         }
     }
 }
@@ -120,6 +144,9 @@ pub struct Listener {
     /// The service of plain TCP, and of calls that cannot be read (an unknown
     /// serialization); `None` to answer such calls with a fault.
     pub default_service: Option<String>,
+    /// Whether connections are redirected to it (transparent mode): plain TCP then
+    /// goes where it was going to, or to the service that this address stands for.
+    pub use_original_dst: bool,
 }
 
 /// Which way a listener's calls go.
@@ -197,6 +224,9 @@ pub struct Timeouts {
     pub detect: Duration,
     /// Idle time after which a heartbeat is sent; three silent ones close.
     pub heartbeat: Duration,
+    /// After which a plain TCP connection is broken off by which nothing came or
+    /// went; `None` for never.
+    pub idle: Option<Duration>,
     /// From SIGTERM to closing connections that still have calls in flight.
     pub drain: Duration,
 }
@@ -209,6 +239,7 @@ impl Default for Timeouts {
             connect: Duration::from_millis(3000),
             detect: Duration::from_millis(100),
             heartbeat: Duration::from_secs(60),
+            idle: None,
             drain: Duration::from_secs(30),
         }
     }

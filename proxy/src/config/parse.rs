@@ -7,8 +7,8 @@ use std::time::Duration;
 use governance::Finding;
 use governance::document::{Mapping, Node, Position, Report, parse_one};
 
-use super::value::{bind_or_port, duration, host_and_port, optional_size, size};
-use super::{AccessLog, Config, Limits, Timeouts, listener, service};
+use super::value::{bind_or_port, duration, host_and_port, optional_duration, optional_size, size};
+use super::{AccessLog, Config, Limits, Timeouts, addresses, listener, service};
 
 /// More worker threads than any machine has CPUs for.
 const MAX_WORKERS: u64 = 1024;
@@ -79,6 +79,7 @@ fn config(file: &Path, root: &Node, report: &mut Report) -> Option<Config> {
             "give the admin pages a port of their own",
         );
     }
+    addresses::check(&mut top, &config, report);
     top.finish(report);
     Some(config)
 }
@@ -191,6 +192,7 @@ fn timeouts(top: &mut Mapping<'_>, report: &mut Report) -> Timeouts {
         connect: duration(&mut mapping, "connect", ms(1)..=hour, default.connect, report),
         detect: duration(&mut mapping, "detect", ms(1)..=ms(10_000), default.detect, report),
         heartbeat: duration(&mut mapping, "heartbeat", ms(100)..=hour, default.heartbeat, report),
+        idle: optional_duration(&mut mapping, "idle", ms(100)..=hour * 24, report),
         drain: duration(&mut mapping, "drain", Duration::ZERO..=hour, default.drain, report),
     };
     mapping.finish(report);

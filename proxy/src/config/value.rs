@@ -15,7 +15,7 @@ const PROTOCOLS: [(&str, Option<Protocol>); 7] = [
     ("dubbo", Some(Protocol::Dubbo)),
     ("bolt", None),
     ("grpc", Some(Protocol::Grpc)),
-    ("triple", None),
+    ("triple", Some(Protocol::Triple)),
     ("http1", Some(Protocol::Http1)),
     ("http2", Some(Protocol::Http2)),
     ("tcp", Some(Protocol::Tcp)),
@@ -171,6 +171,16 @@ pub(super) fn duration(
     report: &mut Report,
 ) -> Duration {
     DURATION.within(mapping, key, &range, report).unwrap_or(default)
+}
+
+/// A duration within `range`; `None` when the key is absent.
+pub(super) fn optional_duration(
+    mapping: &mut Mapping<'_>,
+    key: &'static str,
+    range: RangeInclusive<Duration>,
+    report: &mut Report,
+) -> Option<Duration> {
+    DURATION.within(mapping, key, &range, report)
 }
 
 /// A size in bytes within `range`; `default` when the key is absent.

@@ -8,7 +8,7 @@
 //!
 //! * [`attempt`]: each by itself; [`several`]: those of one call to several endpoints.
 //! * [`resend`]: whether a failed attempt is followed by another, and when;
-//!   [`mirror`]: copies whose answers nobody waits for.
+//!   [`mod@mirror`]: copies whose answers nobody waits for.
 //! * [`kept`]: requests kept, within a bound.
 //! * [`failback`]: failed calls repeated in the background.
 //!

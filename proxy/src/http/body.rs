@@ -22,6 +22,10 @@ pub(super) enum Body {
     Whole(Bytes),
     Http1(Incoming),
     Http2(RecvStream),
+    /// Of which something was read already, which comes again.
+    Begun(Bytes, Box<Body>),
+    /// Of which only the end is left, or the breaking off.
+    End(Result<HeaderMap, BodyError>),
 }
 
 /// Why a body does not go on.
@@ -81,6 +85,16 @@ impl Body {
                 *self = Body::Empty;
                 (!bytes.is_empty()).then_some(Ok(Piece::Data(bytes)))
             }
+            Body::Begun(bytes, rest) => {
+                let bytes = std::mem::take(bytes);
+                *self = std::mem::replace(rest, Body::Empty);
+                Some(Ok(Piece::Data(bytes)))
+            }
+            Body::End(end) => {
+                let end = std::mem::replace(end, Ok(HeaderMap::new()));
+                *self = Body::Empty;
+                Some(end.map(Piece::Trailers))
+            }
             Body::Http1(body) => match ready!(Pin::new(body).poll_frame(cx)) {
                 None => None,
                 Some(Err(_)) => Some(Err(BodyError::Lost)),
@@ -101,6 +115,12 @@ impl Body {
         Poll::Ready(piece)
     }
 
+    /// The body that begins with what was read of this one, and goes on as this one
+    /// does.
+    pub(super) fn after(self, read: Bytes) -> Body {
+        if read.is_empty() { self } else { Body::Begun(read, Box::new(self)) }
+    }
+
     pub(super) fn release(&mut self, bytes: usize) {
         if let Body::Http2(stream) = self {
             // It fails only for more than was received.
@@ -114,6 +134,7 @@ impl Body {
             Body::Whole(bytes) => bytes.is_empty(),
             Body::Http1(body) => body.is_end_stream(),
             Body::Http2(stream) => stream.is_end_stream(),
+            Body::Begun(..) | Body::End(_) => false,
         }
     }
 
@@ -123,7 +144,7 @@ impl Body {
             Body::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Body::Http1(body) => body.size_hint(),
             Body::Http2(stream) if stream.is_end_stream() => SizeHint::with_exact(0),
-            Body::Http2(_) => SizeHint::default(),
+            Body::Http2(_) | Body::Begun(..) | Body::End(_) => SizeHint::default(),
         }
     }
 }

@@ -7,25 +7,24 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use codec::http::{Dialect, Head, Version, answer as own, hop, outcome};
-use codec::{Fault, Outcome, Reason, RequestHead};
-use governance::Mock;
+use codec::http::{Dialect, Version, answer as own, hop, outcome};
+use codec::{Fault, Outcome, Reason};
 use h2::Reason as ResetReason;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Method, Response, request, response};
 use hyper::upgrade::OnUpgrade;
-use tokio::sync::watch;
 use tokio::time::timeout_at;
 
 use super::answer::{Answer, late};
 use super::body::{Body, Upload};
 use super::call::Call;
 use super::caller::Caller;
+use super::first::First;
 use super::upstream::{Connected, NotConnected, Received, SendError};
 use super::{Http, h1_client, spoken_by, tunnel};
 use crate::listener::Destination;
 use crate::observe::{Record, observe_record};
-use crate::route::{self, Ask, Refusal, Route, Tried};
+use crate::route::{self, Route, Tried};
 
 /// So often a call is given to a connection that takes no more.
 const UNSENT: u32 = 5;
@@ -41,12 +40,12 @@ pub(super) enum Forwarded {
 pub(super) type Upgrade = (HeaderValue, OnUpgrade);
 
 /// A call on its way.
-struct Way<'a> {
-    http: &'a Rc<Http>,
-    caller: &'a Rc<Caller>,
-    dialect: Dialect,
-    started: Instant,
-    is_head: bool,
+pub(super) struct Way<'a> {
+    pub(super) http: &'a Rc<Http>,
+    pub(super) caller: &'a Rc<Caller>,
+    pub(super) dialect: Dialect,
+    pub(super) started: Instant,
+    pub(super) is_head: bool,
 }
 
 /// Takes a call from its head to its answer's.
@@ -71,7 +70,7 @@ pub(super) async fn forward(
         return way.refuse(&parts, &fault);
     }
 
-    let mut body = Some(body);
+    let mut first = First::new(body);
     let mut said = caller.version;
     let mut tried = Tried::new();
     let mut unsent_times = 0;
@@ -79,7 +78,7 @@ pub(super) async fn forward(
     let mut calls: Option<(Call, Upload)> = None;
     loop {
         // 2 route, 3 pick
-        let route = match way.route(&parts, &tried).await {
+        let route = match way.route(&parts, &tried, &mut first).await {
             Ok(route) => route,
             Err(fault) => {
                 return match calls {
@@ -100,8 +99,7 @@ pub(super) async fn forward(
                 route.method.clone(),
                 way.started,
             );
-            let body = body.take().unwrap_or(Body::Empty);
-            let upload = Upload::new(body, call.request_bytes(), worker.limits.body);
+            let upload = Upload::new(first.take_body(), call.request_bytes(), worker.limits.body);
             (call, upload)
         });
         let version = way.version_to(&route);
@@ -113,6 +111,7 @@ pub(super) async fn forward(
             return way.fail(call, &fault);
         }
         said = version;
+        way.set_token(&mut parts, &route);
         if let Some((to, _)) = upgrade.as_ref().filter(|_| goes_on) {
             hop::set_upgrade(&mut parts.headers, to.clone());
         }
@@ -239,63 +238,6 @@ impl Way<'_> {
         }
     }
 
-    /// Finds the service and picks an endpoint; waits for a service that was never
-    /// asked for before.
-    async fn route(&self, parts: &request::Parts, tried: &Tried) -> Result<Route, Fault> {
-        let mut changes: Option<watch::Receiver<u64>> = None;
-        loop {
-            match self.choose(parts, tried.clone()) {
-                Ok(route) => return Ok(route),
-                Err(Refusal::Fault(fault)) => return Err(fault),
-                Err(Refusal::Mocked { mock, cause }) => {
-                    return Err(cause.unwrap_or_else(|| unanswerable(&mock)));
-                }
-                Err(Refusal::Unlisted) => {
-                    // The first time, it may have been listed in between.
-                    let Some(changes) = &mut changes else {
-                        changes = Some(self.http.worker.snapshot_changes());
-                        continue;
-                    };
-                    let head = self.head(parts);
-                    let patience = head.timeout().unwrap_or(self.http.worker.timeouts.call);
-                    let until = self.started + patience;
-                    let mut waiting = Waiting { way: self, parts, is_over: false };
-                    let changed = timeout_at(until.into(), changes.changed()).await;
-                    waiting.is_over = true;
-                    if !matches!(changed, Ok(Ok(()))) {
-                        return Err(self.unlisted(&head));
-                    }
-                }
-            }
-        }
-    }
-
-    fn choose(&self, parts: &request::Parts, tried: Tried) -> Result<Route, Refusal> {
-        let head = self.head(parts);
-        let ask = Ask {
-            protocol: self.caller.protocol(self.dialect),
-            listener: &self.caller.listener,
-            head: &head,
-            caller: &self.caller.host,
-            started: self.started,
-            now: Instant::now(),
-            tried,
-        };
-        route::choose(&self.http.worker, ask)
-    }
-
-    fn head<'p>(&self, parts: &'p request::Parts) -> Head<'p> {
-        let snapshot = self.http.worker.snapshot();
-        Head::new(parts, self.dialect, |name| snapshot.1.http.contains_key(name))
-    }
-
-    fn unlisted(&self, head: &Head<'_>) -> Fault {
-        let service = head.target().map(|target| target.service).unwrap_or_default();
-        let trouble = self.http.worker.snapshot().1.store_trouble.clone();
-        let trouble = trouble.as_deref().unwrap_or("no answer came within the call's deadline");
-        route::unknown(service, Some(trouble))
-    }
-
     /// How the endpoint is spoken to: as it says, and the application as it was
     /// spoken to itself. gRPC has HTTP/2 only.
     fn version_to(&self, route: &Route) -> Version {
@@ -310,10 +252,24 @@ impl Way<'_> {
         }
     }
 
+    /// Puts in what the endpoint demands of Dubbo's callers; see [`crate::forward`].
+    fn set_token(&self, parts: &mut request::Parts, route: &Route) {
+        if self.dialect == Dialect::Triple
+            && let Some(token) = route.method.token_of(route.index)
+            && let Ok(token) = HeaderValue::from_str(&token)
+        {
+            parts.headers.insert("token", token);
+        }
+    }
+
     /// When the answer must have begun. What the configuration says for all calls
     /// holds no longer, because a body may be a stream without end.
     fn until_head(&self, route: &Route) -> Option<Instant> {
-        let timeout = route.timeout.or(self.http.worker.timeouts.call_over_http)?;
+        let default = match self.dialect {
+            Dialect::Triple => None,
+            Dialect::Plain | Dialect::Grpc => self.http.worker.timeouts.call_over_http,
+        };
+        let timeout = route.timeout.or(default)?;
         Some(self.started + timeout)
     }
 
@@ -364,9 +320,9 @@ impl Way<'_> {
     }
 
     /// Step 7 for a call that was sent nowhere.
-    fn count_refused(&self, parts: &request::Parts, outcome: Outcome) {
+    pub(super) fn count_refused(&self, parts: &request::Parts, outcome: Outcome) {
         let worker = &self.http.worker;
-        let head = self.head(parts);
+        let head = self.head(parts, &[]);
         let protocol = self.caller.protocol(self.dialect);
         let listener = &self.caller.listener;
         let method = route::refused_method(worker, protocol, listener, &head, outcome);
@@ -385,27 +341,11 @@ impl Way<'_> {
     }
 }
 
-/// Counts a call as given up whose caller goes while it waits for its service.
-struct Waiting<'a> {
-    way: &'a Way<'a>,
-    parts: &'a request::Parts,
-    is_over: bool,
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        if !self.is_over {
-            self.way.count_refused(self.parts, Outcome::Cancelled);
-        }
-    }
-}
-
-/// The fault of a call that a rule wants answered in Dubbo's terms.
-fn unanswerable(mock: &Mock) -> Fault {
+fn too_large(limit: u64) -> Fault {
     Fault::new(
-        Reason::Denied,
-        format!("a rule has `mock: {}` take a provider's place", mock.text),
-        "a mock answers calls of Dubbo, this one came over HTTP: leave the service out of the rule",
+        Reason::TooLarge,
+        format!("the request is larger than {limit} bytes"),
+        "send less, or raise `limits.body` in the proxy's configuration",
     )
 }
 
@@ -415,13 +355,5 @@ pub(super) fn lost(what: &'static str) -> Fault {
         Reason::ConnectionLost,
         what,
         "the provider may have acted on the call; repeat it only if that does no harm",
-    )
-}
-
-fn too_large(limit: u64) -> Fault {
-    Fault::new(
-        Reason::TooLarge,
-        format!("the request is larger than {limit} bytes"),
-        "send less, or raise `limits.body` in the proxy's configuration",
     )
 }

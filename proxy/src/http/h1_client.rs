@@ -64,14 +64,14 @@ pub(super) async fn get(
     }
     let worker = &http.worker;
     let peer: Rc<str> = route.method.address_of(route.index).unwrap_or_default().into();
-    let socket = match worker.dial(&peer).await {
+    let socket = match worker.dial(&*peer).await {
         Ok(socket) => socket,
         Err(error) => {
             worker.connect_failed(endpoint, &peer, &error);
             return Err(NotConnected::Failed);
         }
     };
-    let socket = Socket::new(socket, worker.metrics.clone(), Side::Upstream, Liveness::heard());
+    let socket = Socket::dialed(socket, worker.metrics.clone(), Liveness::heard());
     let opened = http1::Builder::new()
         .preserve_header_case(true)
         .max_header_size(worker.limits.head as usize)

@@ -30,7 +30,7 @@ const HEAD: Duration = Duration::from_secs(300);
 pub(super) async fn serve(http: &Rc<Http>, caller: Rc<Caller>, socket: TcpStream) {
     let limits = &http.worker.limits;
     let metrics = http.worker.metrics.clone();
-    let socket = Socket::new(socket, metrics, Side::Downstream, Liveness::heard())
+    let socket = Socket::accepted(socket, metrics, Liveness::heard())
         .watched(limits.head as usize, caller.tunnel.clone());
     let peer = caller.address;
     let service = service_fn(|request| answer(http, &caller, request));

@@ -228,8 +228,8 @@ impl Connection {
         heard: Arc<AtomicBool>,
     ) -> io::Result<(SendRequest<Bytes>, Driver)> {
         let worker = &http.worker;
-        let socket = worker.dial(&self.peer).await?;
-        let socket = Socket::new(socket, worker.metrics.clone(), Side::Upstream, heard);
+        let socket = worker.dial(&*self.peer).await?;
+        let socket = Socket::dialed(socket, worker.metrics.clone(), heard);
         let handshake = async {
             let (send, mut driver) = client::Builder::new()
                 .enable_push(false)

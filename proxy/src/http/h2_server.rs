@@ -33,7 +33,7 @@ type Driver = server::Connection<Socket, Bytes>;
 pub(super) async fn serve(http: &Rc<Http>, caller: Rc<Caller>, socket: TcpStream) {
     let heard = Liveness::heard();
     let metrics = http.worker.metrics.clone();
-    let socket = Socket::new(socket, metrics, Side::Downstream, heard.clone());
+    let socket = Socket::accepted(socket, metrics, heard.clone());
     let handshake = server::Builder::new()
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)

@@ -1,13 +1,14 @@
-//! HTTP/1.1, HTTP/2 and gRPC: each request on a connection is a call, and its
+//! HTTP/1.1, HTTP/2, gRPC and Triple: each request on a connection is a call, and its
 //! body and its answer's are streams.
 //!
 //! * [`forward`]: the way of a call, in the same eight steps as in
 //!   [`crate::forward`]. Here a call is a future: it lasts as long as its streams do,
-//!   and whoever drops it ends it on both sides.
+//!   and whoever drops it ends it on both sides. [`routing`]: steps 2 and 3 of it.
 //! * [`h2_server`], [`h1_server`]: callers' connections; [`caller`]: what a call
 //!   knows of its own.
 //! * [`upstream`], [`h2_client`], [`h1_client`]: connections to endpoints.
-//! * [`body`], [`pump`], [`answer`]: bodies on their way, piece by piece.
+//! * [`body`], [`pump`], [`answer`]: bodies on their way, piece by piece; [`first`]: a
+//!   Triple call's first message, where a rule asks for an argument.
 //! * [`call`]: what is counted; [`tunnel`]: upgrades; [`liveness`]: who is gone.
 //!
 //! Not here: what heads mean (`codec::http`) and how the bytes are read (the `h2`
@@ -17,6 +18,7 @@ mod answer;
 mod body;
 mod call;
 mod caller;
+mod first;
 mod forward;
 mod h1_client;
 mod h1_server;
@@ -24,6 +26,7 @@ mod h2_client;
 mod h2_server;
 mod liveness;
 mod pump;
+mod routing;
 mod socket;
 mod tunnel;
 mod upstream;
@@ -77,7 +80,7 @@ struct Pool {
 pub(crate) fn spoken_by(protocol: &str) -> Option<Version> {
     match protocol {
         "http1" => Some(Version::Http1),
-        "http2" | "grpc" => Some(Version::Http2),
+        "http2" | "grpc" | "tri" => Some(Version::Http2),
         _ => None,
     }
 }

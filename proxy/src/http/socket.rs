@@ -11,6 +11,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::metrics::{Side, WorkerMetrics};
+use crate::redirected::OwnConnection;
+use crate::worker::Dialed;
 
 /// One connection's socket.
 pub(super) struct Socket {
@@ -20,6 +22,8 @@ pub(super) struct Socket {
     /// Set whenever bytes come.
     heard: Arc<AtomicBool>,
     framing: Option<Watch>,
+    /// Of a connection that the proxy made.
+    _own: Option<OwnConnection>,
 }
 
 /// Refuses what strict readers refuse.
@@ -31,13 +35,23 @@ struct Watch {
 }
 
 impl Socket {
-    pub(super) fn new(
+    /// A caller's.
+    pub(super) fn accepted(
         stream: TcpStream,
         metrics: Arc<WorkerMetrics>,
-        side: Side,
         heard: Arc<AtomicBool>,
     ) -> Self {
-        Socket { stream, metrics, side, heard, framing: None }
+        Socket { stream, metrics, side: Side::Downstream, heard, framing: None, _own: None }
+    }
+
+    /// An endpoint's.
+    pub(super) fn dialed(
+        dialed: Dialed,
+        metrics: Arc<WorkerMetrics>,
+        heard: Arc<AtomicBool>,
+    ) -> Self {
+        let Dialed { socket: stream, own } = dialed;
+        Socket { stream, metrics, side: Side::Upstream, heard, framing: None, _own: own }
     }
 
     /// Watches the requests that come, until `tunnel` is set.
@@ -58,7 +72,7 @@ impl AsyncRead for Socket {
         }
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        let Socket { stream, metrics, side, heard, framing } = &mut *self;
+        let Socket { stream, metrics, side, heard, framing, _own } = &mut *self;
         let read = &mut buf.filled_mut()[before..];
         if read.is_empty() {
             return Poll::Ready(Ok(()));

@@ -33,6 +33,7 @@ pub use text::{CONTENT_TYPE, Family, Label, Text};
 pub use worker::{Failback, Side, WorkerMetrics};
 
 use crate::detect::Detected;
+use crate::redirected::Origin;
 use label_sets::LabelSets;
 use method::{BOUNDS, MethodSum, outcomes};
 use worker::{SideCells, WorkerCells};
@@ -95,6 +96,7 @@ impl Metrics {
         render_calls(&mut text, &workers);
         render_worker_cells(&mut text, &workers);
         render_detections(&mut text, &workers);
+        render_origins(&mut text, &workers);
         text.counter(
             "spanwire_config_reloads_total",
             "Changed configurations, by what became of them.",
@@ -174,6 +176,31 @@ fn render_detections(text: &mut Text, workers: &[Arc<WorkerMetrics>]) {
     for (listener, sum) in &sums {
         for (detected, count) in Detected::ALL.into_iter().zip(sum) {
             found.sample(&[("listener", listener), ("protocol", detected.label())], count);
+        }
+    }
+}
+
+fn render_origins(text: &mut Text, workers: &[Arc<WorkerMetrics>]) {
+    let mut sums = BTreeMap::<String, [u64; Origin::LABELS.len()]>::new();
+    for worker in workers {
+        worker.each_listener(|listener, found| {
+            let Some(origins) = found.origins() else { return };
+            let sum = sums.entry(listener.to_owned()).or_default();
+            for (total, count) in sum.iter_mut().zip(origins) {
+                *total += count;
+            }
+        });
+    }
+    if sums.is_empty() {
+        return;
+    }
+    let mut origins = text.counter(
+        "spanwire_connections_redirected_total",
+        "Callers' connections by where they were going to, at listeners with use_original_dst.",
+    );
+    for (listener, sum) in &sums {
+        for (label, count) in Origin::LABELS.into_iter().zip(sum) {
+            origins.sample(&[("listener", listener), ("to", label)], count);
         }
     }
 }

@@ -150,9 +150,10 @@ impl WorkerMetrics {
     }
 
     /// What is found out at one listener, by its name in the configuration.
-    pub(crate) fn listener(&self, name: &str) -> Arc<DetectionMetrics> {
+    pub(crate) fn listener(&self, name: &str, use_original_dst: bool) -> Arc<DetectionMetrics> {
         let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
-        listeners.entry(name.to_owned()).or_default().clone()
+        let new = || Arc::new(DetectionMetrics::new(use_original_dst));
+        listeners.entry(name.to_owned()).or_insert_with(new).clone()
     }
 
     /// Calls `each` with every listener's name and counters.

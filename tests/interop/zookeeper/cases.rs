@@ -3,6 +3,8 @@
 //! A to D and T are providers of the application `shop`, V and W the same service in
 //! version 2.0.0; the caller is `web` in region hz.
 
+use super::other_rules::{CONFIGURATORS, MESH, mesh};
+
 /// A call, made many times.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Call {
@@ -106,5 +108,124 @@ pub(super) const DIFFERENT: &[(Case<'static>, &str, &str)] = &[
         },
         "weight-zero",
         "ABC",
+    ),
+    (
+        Case {
+            about: "a prefix inside of a value",
+            rules: &[(
+                SERVICE_CONDITIONS,
+                "configVersion: v3.0\nconditions: ['attachments[user]=u.provider.7 => region=hz']\n",
+            )],
+            calls: &[(GREET.with(&[("user", "u.provider.7")]), "AC")],
+        },
+        "prefix-inside",
+        "ABCD",
+    ),
+    (
+        Case {
+            about: "a text in a range with 0",
+            rules: &[(
+                SERVICE_CONDITIONS,
+                "configVersion: v3.0\nconditions: ['arguments[0]=0~5 => region=hz']\n",
+            )],
+            calls: &[(GREET, "ABCD")],
+        },
+        "range-differs",
+        "AC",
+    ),
+    (
+        Case {
+            about: "a range without numbers",
+            rules: &[(
+                SERVICE_CONDITIONS,
+                "configVersion: v3.0\nconditions: ['arguments[0]=a~b => region=hz']\n",
+            )],
+            calls: &[(GREET, "ABCD")],
+        },
+        "bad-range",
+        "AC",
+    ),
+    (
+        Case {
+            about: "affinity",
+            rules: &[(
+                "interop.EchoService::.affinity-router",
+                "configVersion: v3.1\nscope: service\naffinityAware: {key: region, ratio: 20}\n",
+            )],
+            calls: &[(WHOAMI, "AC")],
+        },
+        "affinity-inactive-in-java",
+        "ABCD",
+    ),
+    (
+        Case {
+            about: "a configurator by the provider's own parameters",
+            rules: &[(
+                CONFIGURATORS,
+                "configVersion: v3.0\nscope: service\nkey: interop.EchoService\nconfigs:\n\
+                 - {side: consumer, match: {param: [{key: env, value: {exact: gray}}]}, parameters: {disabled: true}}\n",
+            )],
+            calls: &[(WHOAMI, "AB")],
+        },
+        "label-not-seen",
+        "ABCD",
+    ),
+    (
+        Case {
+            about: "a configurator for the providers of a network",
+            rules: &[(
+                CONFIGURATORS,
+                "configVersion: v3.0\nscope: service\nkey: interop.EchoService\nconfigs:\n\
+                 - {side: consumer, match: {providerAddress: {cird: $OWN/32}}, parameters: {disabled: true}}\n",
+            )],
+            calls: &[(WHOAMI, "")],
+        },
+        "network-never-matches",
+        "ABCD",
+    ),
+    (
+        Case {
+            about: "a whole number in a mesh rule",
+            rules: &[(
+                MESH,
+                mesh!(
+                    "[{method: {argc: 2, args: [{index: 1, num_value: {oneof: [{exact: 42}]}}]}}]",
+                    "{subset: gray}"
+                ),
+            )],
+            calls: &[(GREET, "CD")],
+        },
+        "number-needs-point",
+        "AB",
+    ),
+    (
+        Case {
+            about: "an argument that the call may not have in a mesh rule",
+            rules: &[(
+                MESH,
+                mesh!(
+                    "[{method: {args: [{index: 2, str_value: {oneof: [{exact: x}]}}]}}]",
+                    "{subset: gray}"
+                ),
+            )],
+            calls: &[(GREET, "AB")],
+        },
+        "argument-unguarded",
+        "",
+    ),
+    (
+        Case {
+            about: "half and half by small weights in a mesh rule",
+            rules: &[(
+                MESH,
+                mesh!(
+                    "[]",
+                    "{subset: stable}, weight: 1}, {weight: 1, destination: {subset: gray}"
+                ),
+            )],
+            calls: &[(MANY, "ABCD")],
+        },
+        "java-split",
+        "AB",
     ),
 ];

@@ -220,4 +220,52 @@ pub(super) const CONDITIONS: &[Case<'static>] = &[
         )],
         calls: &[(WHOAMI, "AB")],
     },
+    Case {
+        about: "v2.7, and a rule that is not valid beside it",
+        rules: &[
+            (
+                SERVICE_CONDITIONS,
+                "configVersion: v2.7\nscope: service\nforce: true\nruntime: true\npriority: 1\nconditions: ['method=greet => region=bj']\n",
+            ),
+            (
+                "web.condition-router",
+                "configVersion: v2.7\nscope: application\nvalid: false\nconditions: ['=> env=gray']\n",
+            ),
+        ],
+        calls: &[(GREET, "B"), (WHOAMI, "ABCD")],
+    },
+    Case {
+        about: "without an arrow all of it is about endpoints",
+        rules: &[(SERVICE_CONDITIONS, "configVersion: v3.0\nconditions: ['region=hz']\n")],
+        calls: &[(WHOAMI, "AC")],
+    },
+    Case {
+        about: "a variable on the left is plain text",
+        rules: &[(
+            SERVICE_CONDITIONS,
+            "configVersion: v3.0\nconditions: ['region=$region => env=gray']\n",
+        )],
+        calls: &[(WHOAMI, "ABCD")],
+    },
+    Case {
+        about: "!= is not about calls without the attachment",
+        rules: &[(
+            SERVICE_CONDITIONS,
+            "configVersion: v3.0\nconditions: ['attachments[user]!=u7 => region=hz']\n",
+        )],
+        calls: &[
+            (GREET, "ABCD"),
+            (GREET.with(&[("user", "u7")]), "ABCD"),
+            (GREET.with(&[("user", "u8")]), "AC"),
+        ],
+    },
+    Case {
+        about: "v3.10 is read as v3.1, and no match of a destination means everybody",
+        rules: &[(
+            SERVICE_CONDITIONS,
+            "configVersion: v3.10\nconditions: [{from: {match: method=greet}, to: [{match: env=gray}]}, \
+             {to: [{match: 'false'}]}, {to: [{match: ''}]}]\n",
+        )],
+        calls: &[(GREET, "CD"), (WHOAMI, "ABCD")],
+    },
 ];

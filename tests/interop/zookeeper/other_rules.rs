@@ -2,9 +2,9 @@
 
 use super::cases::{Call, Case, GREET, SERVICE_CONDITIONS, WHOAMI};
 
-const CONFIGURATORS: &str = "interop.EchoService::.configurators";
+pub(super) const CONFIGURATORS: &str = "interop.EchoService::.configurators";
 const TAGS: &str = "shop.tag-router";
-const MESH: &str = "shop.MESHAPPRULE";
+pub(super) const MESH: &str = "shop.MESHAPPRULE";
 
 /// Nobody has this tag, and it is insisted on.
 const FORCED: &[(&str, &str)] = &[("dubbo.tag", "nope"), ("dubbo.force.tag", "true")];
@@ -26,6 +26,8 @@ macro_rules! mesh {
         )
     };
 }
+
+pub(super) use mesh;
 
 pub(super) const OTHER_RULES: &[Case<'static>] = &[
     Case {
@@ -167,5 +169,53 @@ pub(super) const OTHER_RULES: &[Case<'static>] = &[
             ),
         )],
         calls: &[(GREET, "CD"), (WHOAMI, "AB")],
+    },
+    Case {
+        about: "a mesh rule's matches must all hold",
+        rules: &[(
+            MESH,
+            mesh!(
+                "[{method: {name_match: {exact: greet}}}, {method: {name_match: {exact: whoami}}}]",
+                "{subset: gray}"
+            ),
+        )],
+        calls: &[(GREET, "AB"), (WHOAMI, "AB")],
+    },
+    Case {
+        about: "a configurator as a URL, from before 2.7",
+        rules: &[(
+            CONFIGURATORS,
+            "[\"override://$OWN:$PORT_A/interop.EchoService?category=configurators&disabled=true\"]",
+        )],
+        calls: &[(WHOAMI, "BCD")],
+    },
+    Case {
+        about: "a configurator of v2.7 for one application and not for another",
+        rules: &[(
+            CONFIGURATORS,
+            "configVersion: v2.7\nscope: service\nkey: interop.EchoService\nconfigs:\n\
+             - {side: consumer, applications: [web], providerAddresses: ['$OWN:$PORT_C'], parameters: {disabled: true}}\n\
+             - {side: consumer, applications: [other], providerAddresses: ['$OWN:$PORT_D'], parameters: {disabled: true}}\n",
+        )],
+        calls: &[(WHOAMI, "ABD")],
+    },
+    Case {
+        about: "enabled counts only beside a type, and a type needs it",
+        rules: &[(
+            CONFIGURATORS,
+            "configVersion: v3.0\nscope: service\nkey: interop.EchoService\nconfigs:\n\
+             - {side: consumer, enabled: false, match: {providerAddress: {exact: '$OWN:$PORT_A'}}, parameters: {disabled: true}}\n\
+             - {side: consumer, type: disabled, match: {providerAddress: {exact: '$OWN:$PORT_B'}}, parameters: {disabled: true}}\n",
+        )],
+        calls: &[(WHOAMI, "BCD")],
+    },
+    Case {
+        about: "configurators that are off",
+        rules: &[(
+            CONFIGURATORS,
+            "configVersion: v3.0\nscope: service\nkey: interop.EchoService\nenabled: false\nconfigs:\n\
+             - {side: consumer, parameters: {disabled: true}}\n",
+        )],
+        calls: &[(WHOAMI, "ABCD")],
     },
 ];

@@ -123,7 +123,7 @@ impl Refusal {
     /// For people, on standard error.
     pub(super) fn print(&self) -> io::Result<()> {
         match self {
-            Refusal::Here(findings) => print::findings(findings, Format::Text),
+            Refusal::Here(findings) => print::rule_findings(findings, Format::Text),
             Refusal::ByProxy(json) => {
                 let told: serde_json::Value = serde_json::from_str(json)?;
                 for finding in told["error"].as_array().into_iter().flatten() {

@@ -77,7 +77,7 @@ impl Apply {
             return Ok(Exit::No);
         }
         if self.output == Format::Text {
-            print::findings(&read.findings, Format::Text)?;
+            print::rule_findings(&read.findings, Format::Text)?;
         }
         let place = self.place.map(|place| match place {
             PlaceName::Dubbo => Place::Dubbo,

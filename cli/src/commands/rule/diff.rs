@@ -53,7 +53,7 @@ impl Diff {
     pub(super) fn run(self) -> Result<Exit, Failure> {
         let read = RuleFiles::read_distinct(&self.files)?;
         if !read.are_good() && self.output == Format::Text {
-            print::findings(&read.findings, Format::Text)?;
+            print::rule_findings(&read.findings, Format::Text)?;
         }
         let store = self.store.open()?;
         let mut rows = Vec::new();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use governance::document::utf8;
 use governance::{Compat, Finding, Origin, RuleSet, Severity};
 
 use crate::exit::Failure;
@@ -26,6 +27,15 @@ pub(super) struct RuleFiles {
 impl RuleFiles {
     /// Reads and checks files and, in folders, all that end in .yaml or .yml.
     pub(super) fn read(paths: &[PathBuf]) -> Result<RuleFiles, Failure> {
+        RuleFiles::read_into(paths, RuleSet::new(Compat::Documented))
+    }
+
+    /// The same, with what is only worth knowing among the findings.
+    pub(super) fn read_with_notes(paths: &[PathBuf]) -> Result<RuleFiles, Failure> {
+        RuleFiles::read_into(paths, RuleSet::new(Compat::Documented).with_notes())
+    }
+
+    fn read_into(paths: &[PathBuf], mut rules: RuleSet) -> Result<RuleFiles, Failure> {
         let mut found = Vec::new();
         for path in paths {
             collect(path, true, &mut found)?;
@@ -33,7 +43,6 @@ impl RuleFiles {
         if found.is_empty() {
             return Err(Failure::new("there is no .yaml or .yml file in these folders", ""));
         }
-        let mut rules = RuleSet::new(Compat::Documented);
         let mut read = RuleFiles::default();
         for path in found {
             let key = key_of(&path);
@@ -105,13 +114,5 @@ fn key_of(file: &Path) -> String {
 fn read_text(file: &Path) -> Result<Result<String, Finding>, Failure> {
     let bytes = std::fs::read(file)
         .map_err(|error| Failure::new(format!("{} cannot be read: {error}", file.display()), ""))?;
-    Ok(String::from_utf8(bytes).map_err(|error| Finding {
-        file: file.display().to_string(),
-        line: 0,
-        column: 0,
-        code: "not-utf8",
-        severity: Severity::Error,
-        message: error.utf8_error().to_string(),
-        hint: "save the file as UTF-8".to_owned(),
-    }))
+    Ok(utf8(bytes, &file.display().to_string()))
 }

@@ -99,7 +99,7 @@ impl Plan {
             Some(file) => match read_calls(file)? {
                 Ok(calls) => Some(calls),
                 Err(findings) => {
-                    print::findings(&findings, Format::Text)?;
+                    print::rule_findings(&findings, Format::Text)?;
                     return Ok(Exit::CouldNotRun);
                 }
             },
@@ -132,7 +132,7 @@ impl Plan {
         match self.output {
             Format::Json => print_json(&report)?,
             Format::Text => {
-                print::findings(&report.findings, Format::Text)?;
+                print::rule_findings(&report.findings, Format::Text)?;
                 report.print(&mut io::stdout().lock())?;
             }
         }

@@ -8,7 +8,7 @@ use crate::document::Position;
 use crate::rules::Compat;
 
 use super::pattern::Pattern;
-use super::source::{Source, misplaced};
+use super::source::Source;
 use super::tokens::Tokens;
 
 /// The most keys on one side of a condition.
@@ -44,14 +44,6 @@ pub(crate) enum Side {
 pub(crate) struct Mistake {
     pub(crate) message: String,
     pub(crate) hint: &'static str,
-}
-
-/// A trap: the expression is read, but hardly as it is meant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Trap {
-    pub(crate) code: &'static str,
-    pub(crate) message: String,
-    pub(crate) hint: String,
 }
 
 impl Expression {
@@ -113,15 +105,6 @@ impl Expression {
         }
         Ok(Expression { clauses })
     }
-
-    /// What in it is hardly meant so.
-    pub(crate) fn traps(&self, side: Side) -> Vec<Trap> {
-        let mut traps = Vec::new();
-        for clause in &self.clauses {
-            clause.traps(side, &mut traps);
-        }
-        traps
-    }
 }
 
 fn add_value(
@@ -153,65 +136,6 @@ impl Clause {
             Compat::Documented => Source::of(key, side)?,
         };
         Ok(Clause { key: key.into(), source, matches: Vec::new(), mismatches: Vec::new() })
-    }
-
-    fn traps(&self, side: Side, traps: &mut Vec<Trap>) {
-        let key = &self.key;
-        let mut add = |code, message: String, hint: &str| {
-            traps.push(Trap { code, message, hint: hint.to_owned() });
-        };
-        if self.matches.is_empty() && self.mismatches.is_empty() {
-            add(
-                "key-without-value",
-                format!("{key} has no value, so that it never matches"),
-                "write key=value; key=* means any value",
-            );
-        }
-        if !self.mismatches.is_empty() && side == Side::Then {
-            add(
-                "missing-key-never-differs",
-                format!("endpoints without {key} are left out by {key}!=…, too"),
-                "give every provider the parameter, or add a rule for those without it",
-            );
-        }
-        if key.starts_with("attachments") && key.contains('.') {
-            add(
-                "dotted-attachment",
-                format!(
-                    "Java never finds {key}: it cuts the name at the dot, and then != always matches"
-                ),
-                "use an attachment without a dot in its name while Java consumers read this rule",
-            );
-        }
-        if self.source == Source::Sentinel && side == Side::Then {
-            let misplaced = misplaced(key);
-            add("call-on-the-right", misplaced.message, misplaced.hint);
-        }
-        if matches!(self.source, Source::Argument(_)) && !self.mismatches.is_empty() {
-            add(
-                "missing-argument-differs",
-                format!("in Java {key}!=… matches calls that have no such argument"),
-                "match the method as well, so that only calls with this argument are meant",
-            );
-        }
-        for pattern in self.matches.iter().chain(&self.mismatches) {
-            if let Some(range) = pattern.open_range() {
-                add(
-                    "open-range",
-                    format!(
-                        "Java reads {range} differently: left of => it never matches, right of => it always does"
-                    ),
-                    "write both ends of the range while Java consumers read this rule",
-                );
-            }
-            if let Some(text) = pattern.extra_star() {
-                add(
-                    "only-last-star",
-                    format!("only the last * of {text} stands for any text"),
-                    "use one *",
-                );
-            }
-        }
     }
 }
 
@@ -266,7 +190,7 @@ pub(crate) fn java_trim(text: &str) -> &str {
 
 /// Old rules write `consumer.host` and `provider.host` for `host`; taken off
 /// where a key starts, and not inside of values.
-fn without_prefixes(text: &str) -> String {
+pub(super) fn without_prefixes(text: &str) -> String {
     let mut result = String::with_capacity(text.len());
     let mut key_starts = true;
     let mut rest = text;
@@ -310,20 +234,6 @@ mod tests {
             ),
             "host=consumer.x & a=b => host=c.provider.d"
         );
-    }
-
-    #[test]
-    fn traps_are_named() {
-        let codes = |text: &str, side| -> Vec<&'static str> {
-            let expression = Expression::parse(text, side, Compat::Documented).unwrap();
-            expression.traps(side).iter().map(|trap| trap.code).collect()
-        };
-        assert_eq!(codes("region!=bj", Side::Then), ["missing-key-never-differs"]);
-        assert_eq!(codes("attachments[a.b]=1", Side::When), ["dotted-attachment"]);
-        assert_eq!(codes("arguments[0]=5~", Side::When), ["open-range"]);
-        assert_eq!(codes("host=10.*.3.*", Side::When), ["only-last-star"]);
-        assert_eq!(codes("host=1 & x", Side::When), ["key-without-value"]);
-        assert!(codes("host=10.0.3.* & method=a,b", Side::When).is_empty());
     }
 
     #[test]

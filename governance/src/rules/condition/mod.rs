@@ -9,6 +9,7 @@ mod pattern;
 mod read;
 mod source;
 mod tokens;
+mod traps;
 
 pub(crate) use expression::{Clause, Condition, Expression, Side};
 pub(crate) use pattern::Pattern;

@@ -1,5 +1,7 @@
 //! What a value must look like: `*`, `a*`, `*b`, `a*b`, `1~10`, `$region`.
 
+use std::fmt;
+
 use crate::rules::Compat;
 
 use super::expression::Side;
@@ -92,10 +94,18 @@ impl Pattern {
         }
     }
 
-    /// The text of a range without its upper end, which Java does not read.
-    pub(crate) fn open_range(&self) -> Option<&str> {
+    /// The range, if it is one.
+    pub(super) fn range(&self) -> Option<&Range> {
         match self {
-            Pattern::Range(range) if range.text.ends_with('~') => Some(&range.text),
+            Pattern::Range(range) => Some(range),
+            _ => None,
+        }
+    }
+
+    /// What would be a variable right of the arrow.
+    pub(super) fn variable_as_text(&self) -> Option<&str> {
+        match self {
+            Pattern::Exact(text) if text.starts_with('$') => Some(text),
             _ => None,
         }
     }
@@ -114,6 +124,13 @@ impl Pattern {
 /// An empty value is like nothing but `*`.
 fn is_glob(before: &str, after: &str, value: &str) -> bool {
     !value.is_empty() && value.starts_with(before) && value.ends_with(after)
+}
+
+/// As written.
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
 }
 
 impl Range {
@@ -156,6 +173,32 @@ impl Range {
                 (Ok(low), Ok(high)) => (Some(low), Some(high), java),
                 _ => fixed,
             },
+        }
+    }
+
+    /// Whether it has no upper end, which Java does not read.
+    pub(super) fn is_open(&self) -> bool {
+        self.text.ends_with('~')
+    }
+
+    /// Whether nothing is in it, because its ends are no numbers.
+    pub(super) fn is_none(&self) -> bool {
+        let documented = Range::parse(&self.text, Side::When, Compat::Documented);
+        documented.reading == Reading::Fixed(false)
+    }
+
+    /// Why Java, which takes for 0 what is no number or below 0, and does not read
+    /// numbers above 2147483647, finds others in it.
+    pub(super) fn differs_in_java(&self) -> Option<&'static str> {
+        let ends = || [self.low, self.high].into_iter().flatten();
+        if ends().any(|end| end > i64::from(i32::MAX)) {
+            Some("it reads no number above 2147483647")
+        } else if ends().any(|end| end < 0) {
+            Some("a number below 0 counts as 0")
+        } else if self.low.unwrap_or(0) == 0 {
+            Some("what is no number, or below 0, counts as 0 and is in it")
+        } else {
+            None
         }
     }
 

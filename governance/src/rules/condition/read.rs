@@ -2,9 +2,10 @@
 
 use crate::document::{Mapping, Node, Position, Report, Resolved, parse_one};
 use crate::rules::head::{Head, java_text};
-use crate::rules::{Compat, Scope};
+use crate::rules::{Compat, Scope, split};
 
 use super::expression::{Condition, Expression, Mistake, Side};
+use super::traps;
 
 /// A condition rule.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +33,13 @@ pub(crate) struct Split {
     pub(crate) to: Vec<Destination>,
 }
 
+impl Split {
+    /// Whether two choose among the same destinations for the same calls.
+    fn draws_as(&self, other: &Split) -> bool {
+        self.to.len() > 1 && self.when == other.when && self.to == other.to
+    }
+}
+
 /// One destination of a split.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Destination {
@@ -56,8 +64,10 @@ impl ConditionRule {
         let mut map = root.mapping("a condition rule", report)?;
         let head = Head::read(&mut map, compat, report);
         Head::check_scope(&map, scope == Scope::Service, report);
+        head.note_version(&map, report);
         let version = head.version.to_lowercase();
         let conditions = if version.starts_with("v3.1") {
+            head.check_exact(&map, "v3.1", report);
             read_splits(&mut map, compat, report).map(Conditions::Split)
         } else if version.as_str() > "v3.1" {
             report.error(
@@ -109,6 +119,9 @@ fn read_plain(
         };
         match Condition::parse(&text, item.position, compat) {
             Ok(condition) => {
+                for trap in traps::of_text(&text) {
+                    report.warning(item.position, trap.code, trap.message, trap.hint);
+                }
                 warn_of(&condition.when, Side::When, item.position, report);
                 if let Some(then) = &condition.then {
                     warn_of(then, Side::Then, item.position, report);
@@ -160,7 +173,18 @@ fn read_splits(map: &mut Mapping<'_>, compat: Compat, report: &mut Report) -> Op
         for target in entry.list("to", report) {
             let Some(mut target) = target.mapping("a destination", report) else { continue };
             let mut then = Expression::default();
-            if let Some((text, position)) = match_of(&mut target, report) {
+            let found = match_of(&mut target, report);
+            let blank =
+                |node: &&Node| node.scalar().is_some_and(|scalar| scalar.text.trim().is_empty());
+            if let Some(node) = target.value("match").filter(blank) {
+                report.warning(
+                    node.position,
+                    "empty-means-all",
+                    "an empty match means every endpoint here, not none",
+                    "leave match out for every endpoint; to deny, leave out the key to",
+                );
+            }
+            if let Some((text, position)) = found {
                 if text == "false" {
                     report.warning(
                         position,
@@ -177,8 +201,20 @@ fn read_splits(map: &mut Mapping<'_>, compat: Compat, report: &mut Report) -> Op
             to.push(Destination { then, weight });
             target.finish(report);
         }
-        warn_of_share(&weights, item.position, report);
-        splits.push(Split { position: item.position, when, to });
+        split::warn(&weights, DEFAULT_SUBSET_WEIGHT, item.position, report);
+        let split = Split { position: item.position, when, to };
+        if let Some(known) = splits.iter().find(|known: &&Split| known.draws_as(&split)) {
+            report.warning(
+                item.position,
+                "split-twice",
+                format!(
+                    "the split of line {} stands here again, and each of the two draws",
+                    known.position.line
+                ),
+                "keep one of them; dubbo-go does",
+            );
+        }
+        splits.push(split);
         entry.finish(report);
     }
     Some(splits)
@@ -226,29 +262,6 @@ fn weight_of(map: &mut Mapping<'_>, compat: Compat, report: &mut Report) -> u32 
     }
 }
 
-/// Java draws one ticket too many for the first destination and takes weight 0
-/// for 100; says by how much that shifts the split, where it is one call in a
-/// hundred or more.
-fn warn_of_share(weights: &[u32], at: Position, report: &mut Report) {
-    let percent = |tickets: u64, total: u64| tickets.min(total) * 100 / total.max(1);
-    let total = |weights: &mut dyn Iterator<Item = u32>| weights.map(u64::from).sum::<u64>();
-    let in_java = |weight: u32| if weight == 0 { DEFAULT_SUBSET_WEIGHT } else { weight };
-    let [first, _, ..] = weights else { return };
-    let meant = percent(u64::from(*first), total(&mut weights.iter().copied()));
-    let done = percent(
-        u64::from(in_java(*first)) + 1,
-        total(&mut weights.iter().map(|&weight| in_java(weight))),
-    );
-    if meant != done {
-        report.warning(
-            at,
-            "java-split",
-            format!("Java gives the first destination {done} % of the calls instead of {meant} %"),
-            "use large weights (multiply all by 1000) and none of 0 while Java consumers read this rule",
-        );
-    }
-}
-
 fn expression(
     text: &str,
     side: Side,
@@ -269,7 +282,7 @@ fn expression(
 }
 
 fn warn_of(expression: &Expression, side: Side, position: Position, report: &mut Report) {
-    for trap in expression.traps(side) {
+    for trap in traps::of_expression(expression, side) {
         report.warning(position, trap.code, trap.message, trap.hint);
     }
 }

@@ -23,8 +23,7 @@ pub(crate) struct Target<'a> {
     pub(crate) service: &'a str,
     pub(crate) group: &'a str,
     pub(crate) version: &'a str,
-    /// In Java an address URL's application is the provider's, so that
-    /// conditions on it are about the wrong one.
+    /// In Java conditions see nothing of a provider's own parameters.
     pub(crate) compat: Compat,
 }
 
@@ -47,36 +46,24 @@ impl Target<'_> {
     }
 
     /// What conditions see: what was set before, who calls what, and the
-    /// endpoint's own parameters. In Java the caller's labels hide the
-    /// endpoint's (`DubboServiceAddressURL.getParameter`).
+    /// endpoint's own parameters. Java shows them none of those
+    /// (`RegistryDirectory.overrideWithConfigurators`).
     fn parameter<'s>(&'s self, key: &str, set: &'s Overrides) -> Option<&'s str> {
         if let Some(value) = set.get(key) {
             return Some(value);
         }
-        let own = match key {
-            "application" => Some(match self.endpoint {
-                Some(endpoint) if self.compat == Compat::Java => {
-                    endpoint.application().unwrap_or_default()
-                }
-                _ => self.caller.application,
-            }),
-            "side" => Some("consumer"),
-            "group" => Some(self.group),
-            "version" => Some(self.version),
-            "interface" => Some(self.service),
-            _ => None,
+        let of_caller = |key: &str| self.caller.labels.get(key).map(String::as_str);
+        let found = match (key, self.endpoint) {
+            ("application", _) => Some(self.caller.application),
+            ("side", _) => Some("consumer"),
+            ("group", _) => Some(self.group),
+            ("version", _) => Some(self.version),
+            (_, Some(_)) if self.compat == Compat::Java => None,
+            ("interface", _) => Some(self.service),
+            (_, Some(endpoint)) => endpoint.parameters.get(key),
+            (_, None) => of_caller(key),
         };
-        if let Some(own) = own {
-            return Some(own).filter(|own| !own.is_empty());
-        }
-        let label = self.caller.labels.get(key).filter(|label| !label.is_empty());
-        match self.endpoint {
-            Some(endpoint) => label
-                .filter(|_| self.compat == Compat::Java)
-                .map(String::as_str)
-                .or_else(|| endpoint.parameters.get(key)),
-            None => label.map(String::as_str),
-        }
+        found.filter(|found| !found.is_empty())
     }
 }
 
@@ -156,10 +143,7 @@ impl Override {
 impl Matches {
     fn is_match(&self, host: &str, target: Target<'_>, set: &Overrides) -> bool {
         self.address.as_ref().is_none_or(|address| address.is_match(host))
-            && self
-                .provider_address
-                .as_ref()
-                .is_none_or(|address| address.is_match(target.address()))
+            && self.provider_address.as_ref().is_none_or(|address| address.is_provider(target))
             && self.service.as_ref().is_none_or(|oneof| {
                 let key = target.service_key();
                 oneof.iter().any(|one| one.is_match(Some(&key)))
@@ -174,6 +158,14 @@ impl Matches {
 }
 
 impl AddressMatch {
+    /// Java compares a network, too, with the provider's address and port, and
+    /// never finds it there.
+    fn is_provider(&self, target: Target<'_>) -> bool {
+        self.is_match(target.address())
+            || target.compat == Compat::Documented
+                && self.cidr.as_ref().is_some_and(|cidr| address_is_meant(cidr, target.host(), 0))
+    }
+
     fn is_match(&self, input: &str) -> bool {
         if let Some(cidr) = &self.cidr
             && (**cidr == *input || address_is_meant(cidr, input, 0))

@@ -5,6 +5,7 @@ use crate::rules::Compat;
 use crate::rules::head::java_text;
 use crate::rules::string_match::StringMatch;
 
+use super::parameters::check_condition;
 use super::{AddressMatch, Matches};
 
 /// Reads `match` of v3.0.
@@ -12,7 +13,7 @@ pub(super) fn read_matches(node: &Node, compat: Compat, report: &mut Report) -> 
     let mut map = node.mapping("match", report)?;
     let mut matches = Matches {
         address: map.value("address").map(|node| read_address(node, report)),
-        provider_address: map.value("providerAddress").map(|node| read_address(node, report)),
+        provider_address: read_provider(&mut map, report),
         service: read_oneof(&mut map, "service", compat, report),
         app: read_oneof(&mut map, "app", compat, report),
         parameters: Vec::new(),
@@ -31,6 +32,7 @@ pub(super) fn read_matches(node: &Node, compat: Compat, report: &mut Report) -> 
     for item in map.list("param", report) {
         let Some(mut param) = item.mapping("a parameter match", report) else { continue };
         let key = param.text("key", report).unwrap_or_default();
+        check_condition(key, param.position(), report);
         let value = param.value("value").map(|value| StringMatch::read(value, compat, report));
         matches.parameters.push((key.into(), value));
         param.finish(report);
@@ -58,6 +60,20 @@ fn read_address(node: &Node, report: &mut Report) -> AddressMatch {
     }
     map.finish(report);
     found
+}
+
+fn read_provider(map: &mut Mapping<'_>, report: &mut Report) -> Option<AddressMatch> {
+    let node = map.value("providerAddress")?;
+    let found = read_address(node, report);
+    if found.cidr.is_some() {
+        report.warning(
+            node.position,
+            "network-never-matches",
+            "Java never finds a provider in a network: it compares address and port with it",
+            "write {wildcard: \"10.0.*\"} while Java consumers read this rule",
+        );
+    }
+    Some(found)
 }
 
 fn read_oneof(

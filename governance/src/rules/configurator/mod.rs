@@ -56,6 +56,13 @@ pub(crate) struct Matches {
     parameters: Vec<(Box<str>, Option<StringMatch>)>,
 }
 
+impl Matches {
+    /// Whether it is about single providers.
+    fn is_by_provider(&self) -> bool {
+        self.provider_address.is_some()
+    }
+}
+
 /// `{wildcard: …}`, `{cird: …}` (sic) or `{exact: …}`; none of them matches
 /// nothing.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -1,7 +1,7 @@
 //! What a configurator sets.
 
 use crate::cluster::{Mock, NoMock};
-use crate::document::{Node, Report};
+use crate::document::{Node, Position, Report};
 use crate::hash::{HashArguments, MOST_NODES};
 use crate::rules::Compat;
 use crate::settings::{Balance, Cluster, split_key};
@@ -29,6 +29,39 @@ pub(super) fn conditions_of(set: &Set) -> Set {
     set.iter()
         .filter_map(|(key, value)| Some((key.strip_prefix('~')?.into(), value.clone())))
         .collect()
+}
+
+/// What Java shows to the conditions of a configuration.
+const SEEN_KEYS: [&str; 4] = ["application", "side", "group", "version"];
+/// What an override that came before may have set, which is seen, too.
+const SET_KEYS: &[&str] = &[
+    "timeout",
+    "retries",
+    "weight",
+    "warmup",
+    "loadbalance",
+    "hash.nodes",
+    "hash.arguments",
+    "sticky",
+    "actives",
+    "mock",
+    "cluster",
+    "forks",
+    "broadcast.fail.percent",
+    "disabled",
+];
+
+/// Warns of a condition on a parameter that Java does not show it.
+pub(super) fn check_condition(key: &str, at: Position, report: &mut Report) {
+    let (_, name) = split_key(key);
+    if !SEEN_KEYS.contains(&key) && !SET_KEYS.contains(&name) {
+        report.warning(
+            at,
+            "label-not-seen",
+            format!("Java does not see {key} of a provider here, so that this never matches"),
+            "tell providers apart by providerAddress while Java consumers read this rule",
+        );
+    }
 }
 
 pub(super) fn settable(set: &Set, is_v30: bool) -> Set {
@@ -108,7 +141,13 @@ pub(super) fn check_parameter(
     compat: Compat,
     report: &mut Report,
 ) {
-    if key == "priority" || key.starts_with('~') {
+    if let Some(condition) = key.strip_prefix('~') {
+        if value != "*" {
+            check_condition(condition, node.position, report);
+        }
+        return;
+    }
+    if key == "priority" {
         return;
     }
     if FIXED_KEYS.contains(&key) {

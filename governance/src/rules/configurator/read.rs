@@ -5,10 +5,10 @@ use crate::rules::head::{flag, java_text, text};
 use crate::rules::{Compat, Scope};
 use crate::url::Url;
 
-use super::Override;
 use super::apply::{Overrides, Target, apply_all, service_key};
 use super::matches::read_matches;
 use super::parameters::{FIXED_KEYS, Set, check_parameter, conditions_of, priority_of, settable};
+use super::{Matches, Override};
 
 /// The overrides of one document.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,12 +39,13 @@ impl Configurators {
         let mut map = root.mapping("configurators", report)?;
         let document = Document::read(&mut map, about, scope, compat, report);
         let mut overrides = Vec::new();
-        for node in map.list("configs", report) {
+        let configs = map.list("configs", report);
+        for node in configs {
             let Some(mut item) = node.mapping("a configuration", report) else { continue };
             document.read_item(&mut item, &mut overrides, report);
             item.finish(report);
         }
-        if compat == Compat::Documented && overrides.is_empty() && !report.has_errors() {
+        if compat == Compat::Documented && configs.is_empty() && !report.has_errors() {
             report.error(
                 root.position,
                 "no-configs",
@@ -118,7 +119,23 @@ impl Document {
         let compat = self.compat;
         let kind = text(map, "type", report);
         let own = flag(map, "enabled", false, compat, report);
-        let enabled = if matches!(kind, None | Some("general")) { self.enabled } else { own };
+        let by_document = matches!(kind, None | Some("general"));
+        let enabled = if by_document { self.enabled } else { own };
+        match map.peek("enabled") {
+            Some(node) if by_document => report.warning(
+                node.position,
+                "item-enabled-ignored",
+                "enabled of one configuration does not count without a type",
+                "take the configuration out, or write enabled beside configs for all of them",
+            ),
+            None if !by_document => report.warning(
+                map.position(),
+                "type-needs-enabled",
+                format!("a configuration of type {} is off without enabled", kind.unwrap_or("")),
+                "write enabled: true beside type, or leave type out",
+            ),
+            _ => {}
+        }
         let side = text(map, "side", report);
         if side.is_none() {
             let severity = report.severity_of_loss(compat);
@@ -151,6 +168,16 @@ impl Document {
             }
             read_matches(node, compat, report)
         });
+        let by_provider =
+            !providers.is_empty() || matches.as_ref().is_some_and(Matches::is_by_provider);
+        if by_provider && side == Some("consumer") && set.iter().any(|(key, _)| is_retries(key)) {
+            report.warning(
+                map.position(),
+                "retries-per-provider",
+                "in Java retries is the caller's, and does not change for single providers",
+                "set retries without naming providers while Java consumers read this rule",
+            );
+        }
         let misplaced = if self.by_application { &applications } else { &services };
         if !misplaced.is_empty() {
             let severity = report.severity_of_loss(compat);
@@ -250,6 +277,10 @@ impl Document {
     }
 }
 
+fn is_retries(key: &str) -> bool {
+    key == "retries" || key.ends_with(".retries")
+}
+
 /// The texts of a list; in Java what is no list counts as absent.
 fn texts(
     map: &mut Mapping<'_>,
@@ -288,6 +319,14 @@ fn read_url(node: &Node, compat: Compat, report: &mut Report) -> Option<Override
             "write override://0.0.0.0/<interface>?…",
         );
         return None;
+    }
+    if absent {
+        report.warning(
+            node.position,
+            "absent-replaces",
+            "absent:// also replaces what the provider's own URL says",
+            "leave the parameter to the provider, or write override://",
+        );
     }
     let set: Set = url.parameters.iter().map(|(key, value)| (key.into(), value.into())).collect();
     let get = |key: &str| url.parameters.get(key).filter(|value| !value.is_empty());
@@ -383,5 +422,14 @@ mod tests {
         let text = "configs: [{side: consumer, match: {application: x}, parameters: {timeout: 1}}]\n\
                     configVersion: v3.0\n";
         assert_eq!(read(text, Compat::Documented).1, ["match-application"]);
+        assert_eq!(read("configs: []\n", Compat::Documented).1, ["no-configs"]);
+    }
+
+    #[test]
+    fn what_is_switched_off_is_good() {
+        let text = "enabled: false\nconfigs: [{side: consumer, parameters: {timeout: 1}}]\n";
+        let (read, codes) = read(text, Compat::Documented);
+        assert!(codes.is_empty(), "{codes:?}");
+        assert!(read.unwrap().overrides.is_empty());
     }
 }

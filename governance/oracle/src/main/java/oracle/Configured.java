@@ -9,8 +9,10 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.function.Function;
 import org.apache.dubbo.common.URL;
+import org.apache.dubbo.common.URLBuilder;
 import org.apache.dubbo.common.config.configcenter.DynamicConfiguration;
 import org.apache.dubbo.common.url.component.DubboServiceAddressURL;
+import org.apache.dubbo.common.url.component.ServiceConfigURL;
 import org.apache.dubbo.common.utils.ConfigUtils;
 import org.apache.dubbo.common.utils.NetUtils;
 import org.apache.dubbo.rpc.Invocation;
@@ -38,8 +40,9 @@ final class Configured {
         Map<String, Object> effective = new TreeMap<>();
         List<Invoker<Oracle.AnyService>> invokers = new ArrayList<>();
         for (Object text : endpoints) {
-            URL provider = DubboServiceAddressURL.valueOf(URL.encode((String) text), consumer);
-            URL url = configure(rules, provider);
+            DubboServiceAddressURL provider =
+                    DubboServiceAddressURL.valueOf(URL.encode((String) text), consumer);
+            URL url = overridden(rules, provider);
             if (!url.getParameter("enabled", true) || url.getParameter("disabled", false)) {
                 continue;
             }
@@ -80,6 +83,25 @@ final class Configured {
                     .toString();
         }
         return new JSONObject(Map.of("effective", effective)).toString();
+    }
+
+    /**
+     * RegistryDirectory shows configurators an address with four parameters and what others have
+     * set, and puts what they make of it before the provider's own parameters.
+     */
+    private static URL overridden(Rules rules, DubboServiceAddressURL provider) {
+        URL bare = URLBuilder.from(provider)
+                .clearParameters()
+                .addParameter("application", provider.getApplication())
+                .addParameter("side", provider.getSide())
+                .addParameter("group", provider.getGroup())
+                .addParameter("version", provider.getVersion())
+                .build();
+        return new DubboServiceAddressURL(
+                provider.getUrlAddress(),
+                provider.getUrlParam(),
+                provider.getConsumerURL(),
+                (ServiceConfigURL) configure(rules, bare));
     }
 
     private static void put(

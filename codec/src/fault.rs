@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 /// Why the mesh answered a call itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -133,6 +134,8 @@ pub struct Answer {
     pub headers: Vec<(Cow<'static, str>, String)>,
     /// The body of an HTTP answer; the fault's own text where absent.
     pub body: Option<Box<[u8]>>,
+    /// How long the caller waits for it.
+    pub delay: Option<Duration>,
 }
 
 impl Fault {

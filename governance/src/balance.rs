@@ -1,17 +1,22 @@
 //! Which of several endpoints: health, weight, and the balancers.
 
+mod places;
+
 use std::collections::HashMap;
 
 use codec::RequestHead;
 use foldhash::fast::FixedState;
 
 use crate::decide::{Dice, Loads};
+use crate::directives::Warmup;
 use crate::endpoint::{Endpoint, EndpointId};
 use crate::hash::{HashArguments, Ring};
 use crate::rules::Compat;
 use crate::service::Service;
 use crate::set::EndpointSet;
 use crate::settings::{Balance, MethodSettings, Terms};
+
+pub(crate) use places::{Places, hash_of};
 
 /// What a pick is made from.
 pub(crate) struct Choice<'a> {
@@ -23,6 +28,11 @@ pub(crate) struct Choice<'a> {
     pub(crate) settings: MethodSettings,
     /// The first endpoint that is available, whatever the balancer.
     pub(crate) takes_first: bool,
+    /// A destination rule's warm-up, which then counts before Dubbo's own.
+    pub(crate) warmup: Option<&'a Warmup>,
+    /// What the call hashes to, and the table of the destination rule to look that
+    /// up in.
+    pub(crate) hashed: Option<(u64, &'a Places)>,
     pub(crate) tried: &'a [EndpointId],
     pub(crate) now_ms: u64,
 }
@@ -134,6 +144,11 @@ impl Choice<'_> {
 
     fn weight(&self, index: usize) -> u64 {
         self.terms.endpoints.get(index).map_or(0, |settings| {
+            if let Some(warmup) = self.warmup {
+                let share = warmup.share(settings.started_ms, self.now_ms);
+                let weight = u64::from(settings.weight(self.method)) * FINE;
+                return if weight == 0 { 0 } else { ((weight as f64 * share) as u64).max(1) };
+            }
             u64::from(if self.now_ms >= self.terms.warm_from_ms {
                 settings.weight(self.method)
             } else {
@@ -153,6 +168,9 @@ impl Choice<'_> {
         let count = usable.count();
         if count <= 1 || self.takes_first {
             return usable.nth(0);
+        }
+        if let Some((hash, places)) = self.hashed {
+            return places.find(hash, usable).or_else(|| usable.nth(0));
         }
         match self.balance() {
             Balance::Random => self.weighted(usable, dice.roll()),
@@ -252,6 +270,22 @@ impl Choice<'_> {
             ahead.retain(|id, _| known(id));
         }
         Some(index)
+    }
+}
+
+/// Weights that grow smoothly need small steps.
+const FINE: u64 = 1000;
+
+impl Warmup {
+    /// The share of its weight that an endpoint gets which started then; one that
+    /// does not say when counts as warm.
+    fn share(&self, started_ms: Option<u64>, now_ms: u64) -> f64 {
+        let Some(started) = started_ms else { return 1.0 };
+        let age = now_ms.saturating_sub(started) as f64 / self.duration.as_millis().max(1) as f64;
+        if age >= 1.0 {
+            return 1.0;
+        }
+        age.powf(1.0 / self.aggression).max(self.minimum_percent / 100.0)
     }
 }
 

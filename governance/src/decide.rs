@@ -1,5 +1,7 @@
 //! One call, one decision: which endpoint, how long, how often again.
 
+mod fault;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +13,14 @@ use crate::cluster::{ClusterPolicy, Mock};
 use crate::directives::{Directives, Mirrors, TrafficPolicy};
 use crate::endpoint::{EndpointId, none_if_zero};
 use crate::known_terms::KnownTerms;
-use crate::route::{CallView, Emptied, Narrowing, Trace, Untraced, Verdict};
+use crate::route::{CallView, Narrowing, Routed, Taken, Trace, Untraced, hashed};
 use crate::rules::Compat;
 use crate::service::{Service, Variant, is_wanted};
 use crate::set::EndpointSet;
-use crate::settings::{Cluster, Terms};
+use crate::settings::{Balance, Cluster, MethodSettings, Terms};
+
+pub(crate) use fault::none_left;
+use fault::{emptied, no_provider, unreadable, weightless};
 
 /// Dubbo's number of retries after the first attempt
 /// (`CommonConstants.DEFAULT_RETRIES`).
@@ -134,10 +139,12 @@ pub struct Decision {
 ///
 /// # Errors
 /// A [`Fault`] that names what was asked and what there is:
-/// [`Reason::NoEndpoint`], [`Reason::Denied`] where a rule is there to deny such
-/// calls, [`Reason::Injected`] where a route says that this one fails,
-/// [`Reason::Answered`] where a route answers an HTTP request itself, or
-/// [`Reason::Unreadable`] where the call's version is needed and cannot be read.
+/// [`NoEndpoint`](codec::Reason::NoEndpoint), [`Denied`](codec::Reason::Denied)
+/// where a rule is there to deny such calls,
+/// [`Injected`](codec::Reason::Injected) where a route says that this one fails,
+/// [`Answered`](codec::Reason::Answered) where a route answers such calls itself, or
+/// [`Unreadable`](codec::Reason::Unreadable) where the call's version is needed and
+/// cannot be read.
 pub fn decide(
     service: &Service,
     request: &Request<'_>,
@@ -161,7 +168,10 @@ pub(crate) fn decide_traced<T: Trace>(
     let mut mock = None;
     let resolved = resolve(service, request, &call, loads, dice, scratch, trace, &mut mock);
     match (resolved, mock) {
-        (Err(cause), Some(mock)) => Ok(Resolution::Answer { mock, cause: Some(cause) }),
+        // A route's own answer is no failure.
+        (Err(cause), Some(mock)) if cause.reason != Reason::Answered => {
+            Ok(Resolution::Answer { mock, cause: Some(cause) })
+        }
         (resolved, _) => resolved,
     }
 }
@@ -179,16 +189,7 @@ fn resolve<T: Trace>(
     mock: &mut Option<Arc<Mock>>,
 ) -> Result<Resolution, Fault> {
     let Scratch { sets, memory, terms: known } = scratch;
-    let variant = match service.variant(call.group, call.version) {
-        Some(variant) => {
-            sets.candidates.copy_from(&variant.members);
-            variant
-        }
-        None => {
-            find_members(service, call.group, call.version, &mut sets.candidates);
-            &service.any
-        }
-    };
+    let variant = start(service, call, &mut sets.candidates);
     let made;
     let terms = if service.is_configured(variant, call.caller.application) {
         made = known.of(service, variant, &call.caller);
@@ -209,22 +210,18 @@ fn resolve<T: Trace>(
     if sets.candidates.is_empty() {
         return Err(no_provider(service, call.group, call.version));
     }
-    if let Some(emptied) = variant.chain.run(call, sets, dice, trace) {
-        return Err(none_left(service, call, &emptied));
-    }
-    let of = |index: usize| terms.endpoints.get(index).map(|settings| settings.of(method));
-    let first = sets.candidates.nth(0).unwrap_or_default();
-    let policy_of = |index: usize| terms.policies.of(service.compat, index, method);
-    let choice = Choice {
-        service,
-        terms,
-        method,
-        head: call.head,
-        settings: of(first).unwrap_or_default(),
-        takes_first: policy_of(first).is_some_and(|policy| policy.cluster == Cluster::Available),
-        tried: request.tried,
-        now_ms: request.now_ms,
+    let taken = match &service.routes {
+        Some(routes) => {
+            let routed = Routed { call, service, tried: request.tried };
+            routes.run(&routed, sets, dice, trace)?
+        }
+        None => Taken::default(),
     };
+    if let Some(step) = variant.chain.run(call, sets, dice, trace) {
+        return Err(emptied(service, call, &step));
+    }
+    let policy_of = |index: usize| terms.policies.of(service.compat, index, method);
+    let choice = choice(service, terms, call, request, &taken, sets);
     let (endpoint, repeats) =
         choice.pick(&sets.candidates, loads, dice, memory).ok_or_else(|| weightless(service))?;
     if let Some(own) = policy_of(endpoint).and_then(|policy| policy.mock.as_ref())
@@ -233,7 +230,86 @@ fn resolve<T: Trace>(
         return Ok(Resolution::Answer { mock: own.clone(), cause: None });
     }
     let asked = request.head.timeout();
-    Ok(Resolution::Send(decision(service.compat, terms, endpoint, method, asked, repeats)))
+    let mut made = decision(service.compat, terms, endpoint, method, asked, repeats);
+    order(&mut made, service, &taken);
+    if request.tried.is_empty() {
+        let settings = MethodSettings { balance: Some(Balance::Random), ..choice.settings };
+        let copies = Choice {
+            settings: MethodSettings { sticky: None, ..settings },
+            hashed: None,
+            ..choice
+        };
+        for (target, share) in taken.mirrors() {
+            if !share.happens(dice) {
+                continue;
+            }
+            start(service, call, &mut sets.next);
+            if let Some(disabled) = &terms.disabled {
+                sets.next.subtract(disabled);
+            }
+            sets.next.intersect(&target.set);
+            if let Some((copy, _)) = copies.pick(&sets.next, loads, dice, memory) {
+                made.mirrors.push(copy);
+            }
+        }
+    }
+    Ok(Resolution::Send(made))
+}
+
+/// How one of the candidates is chosen: as the destination rule says, or else as
+/// the first one's own terms say.
+fn choice<'a>(
+    service: &'a Service,
+    terms: &'a Terms,
+    call: &'a CallView<'_>,
+    request: &Request<'a>,
+    taken: &Taken<'a>,
+    sets: &Narrowing,
+) -> Choice<'a> {
+    let method = &*call.method;
+    let first = sets.candidates.nth(0).unwrap_or_default();
+    let own = terms.endpoints.get(first).map(|settings| settings.of(method));
+    let cluster = terms.policies.of(service.compat, first, method).map(|policy| policy.cluster);
+    let port = service.endpoints().get(first).map(|endpoint| endpoint.port);
+    let policy = taken.policy(port);
+    let said = policy.map(|policy| &*policy.policy);
+    let hash = said.and_then(|said| said.hash.as_ref());
+    let hashed = policy.zip(taken.target).zip(hash).and_then(|((policy, target), hash)| {
+        let number = hashed(call, &hash.source)?;
+        Some((number, target.places(policy, hash, service.endpoints())))
+    });
+    let mut settings = own.unwrap_or_default();
+    let balance = hash.map(|_| Balance::Random).or(said.and_then(|said| said.balance));
+    if balance.is_some() {
+        settings = MethodSettings { balance, sticky: None, ..settings };
+    }
+    let retry = taken.directives.and_then(|directives| directives.retry.as_ref());
+    Choice {
+        service,
+        terms,
+        method,
+        head: call.head,
+        settings,
+        takes_first: cluster == Some(Cluster::Available),
+        warmup: said.and_then(|said| said.warmup.as_ref()),
+        hashed,
+        tried: if retry.is_none_or(|retry| retry.avoid_tried) { request.tried } else { &[] },
+        now_ms: request.now_ms,
+    }
+}
+
+/// What the route and the destination rule order.
+fn order(made: &mut Decision, service: &Service, taken: &Taken<'_>) {
+    let port = service.endpoints().get(made.endpoint).map(|endpoint| endpoint.port);
+    made.policy = taken.policy(port).map(|policy| policy.policy.clone());
+    made.delay = taken.delay;
+    if let Some(directives) = taken.directives {
+        made.timeout = directives.timeout.or(made.timeout);
+        if let Some(retry) = &directives.retry {
+            made.retries = retry.attempts;
+        }
+        made.directives = Some(directives.clone());
+    }
 }
 
 /// A call as rules see it, and the part of the service that it asks for.
@@ -315,6 +391,20 @@ fn view<'a>(service: &'a Service, request: &Request<'a>) -> Result<CallView<'a>,
     })
 }
 
+/// Fills `found` with the endpoints that a call starts with.
+fn start<'a>(service: &'a Service, call: &CallView<'_>, found: &mut EndpointSet) -> &'a Variant {
+    match service.variant(call.group, call.version) {
+        Some(variant) => {
+            found.copy_from(&variant.members);
+            variant
+        }
+        None => {
+            find_members(service, call.group, call.version, found);
+            &service.any
+        }
+    }
+}
+
 /// Fills `found` with the endpoints of the groups and versions asked for.
 fn find_members(service: &Service, group: &str, version: &str, found: &mut EndpointSet) {
     found.reset(service.endpoints().len());
@@ -323,88 +413,4 @@ fn find_members(service: &Service, group: &str, version: &str, found: &mut Endpo
             found.unite(&variant.members);
         }
     }
-}
-
-fn no_provider(service: &Service, group: &str, version: &str) -> Fault {
-    let filled = || service.variants.iter().filter(|variant| !variant.members.is_empty());
-    let mut known: Vec<String> = filled()
-        .take(8)
-        .map(|variant| {
-            let count = variant.members.count();
-            format!("{} ({count})", describe(&variant.group, &variant.version))
-        })
-        .collect();
-    let more = filled().count() - known.len();
-    if more > 0 {
-        known.push(format!("and {more} more"));
-    }
-    if known.is_empty() {
-        known.push("none: all are disabled".to_owned());
-    }
-    if service.endpoints().is_empty() {
-        return Fault::new(
-            Reason::NoEndpoint,
-            format!("{} has no endpoints now", service.name()),
-            "start a provider, or see whether it is registered",
-        );
-    }
-    Fault::new(
-        Reason::NoEndpoint,
-        format!(
-            "no endpoint provides {} in {}; it is provided in {}",
-            service.name(),
-            describe(group, version),
-            known.join(", ")
-        ),
-        "ask for a group and version that is provided, or start a provider for this one",
-    )
-}
-
-fn describe(group: &str, version: &str) -> String {
-    let group = if group.is_empty() { "no group".to_owned() } else { format!("group {group}") };
-    let version =
-        if version.is_empty() { "no version".to_owned() } else { format!("version {version}") };
-    format!("{group}, {version}")
-}
-
-fn unreadable(service: &Service, what: &str, error: &codec::DecodeError) -> Fault {
-    Fault::new(
-        Reason::Unreadable,
-        format!("the {what} of a call for {} cannot be read: {error}", service.name()),
-        "provide the service in one version and group only, or call it in a serialization that \
-         can be read",
-    )
-}
-
-/// Rules left nobody: says which one was the last to take endpoints away.
-fn none_left(service: &Service, call: &CallView<'_>, emptied: &Emptied<'_>) -> Fault {
-    let caller = match call.caller.application {
-        "" => "an unnamed application",
-        name => name,
-    };
-    let reason = match emptied.verdict {
-        Verdict::Denied(_) => Reason::Denied,
-        _ => Reason::NoEndpoint,
-    };
-    Fault::new(
-        reason,
-        format!(
-            "rule {} line {} leaves no endpoint of {} for {} called from {caller} at {}: it {}",
-            emptied.step.rule,
-            emptied.step.line,
-            service.name(),
-            call.method,
-            call.caller.address,
-            emptied.verdict.note(call)
-        ),
-        "change the rule, or start an endpoint that it allows",
-    )
-}
-
-fn weightless(service: &Service) -> Fault {
-    Fault::new(
-        Reason::NoEndpoint,
-        format!("every endpoint left for {} has weight 0", service.name()),
-        "give one of them a weight of at least 1",
-    )
 }

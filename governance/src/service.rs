@@ -10,8 +10,9 @@ use foldhash::fast::FixedState;
 use crate::decide::Caller;
 use crate::endpoint::Endpoint;
 use crate::hash::Rings;
-use crate::route::{Chain, Site};
+use crate::route::{Chain, Routes, Site};
 use crate::rules::configurator::{Configurators, Overrides, Target};
+use crate::rules::resource::host::fit;
 use crate::rules::{Affected, Compat, RuleSet};
 use crate::set::EndpointSet;
 use crate::settings::Terms;
@@ -38,6 +39,8 @@ pub struct Service {
     pub(crate) number: u64,
     /// The configurators of the applications that call.
     configurators: HashMap<Box<str>, Arc<Configurators>, FixedState>,
+    /// Routes and destination rules of Istio, Gateway API and Linkerd.
+    pub(crate) routes: Option<Routes>,
     pub(crate) variants: Vec<Variant>,
     /// The rules for whoever asks for several groups or versions at once.
     pub(crate) any: Variant,
@@ -150,6 +153,7 @@ impl Service {
             options: options.clone(),
             compat: rules.compat(),
             any: variant("*", "*"),
+            routes: Routes::compile(name, &endpoints, &rules.resources),
             grouped: variants.iter().any(|variant| !variant.group.is_empty()),
             takes_every_variant: false,
             variants,
@@ -229,6 +233,13 @@ impl Service {
             Affected::Nothing => false,
             Affected::All => true,
             Affected::Services(names) => names.contains(&self.name),
+            Affected::Hosts(hosts) => {
+                let mut applications: Vec<&str> =
+                    self.endpoints.iter().filter_map(Endpoint::application).collect();
+                applications.sort_unstable();
+                applications.dedup();
+                hosts.iter().any(|host| fit(host, &self.name, &applications).is_some())
+            }
             Affected::Application(name) => {
                 self.options.callers.as_ref().is_none_or(|callers| callers.contains(name))
                     || self.endpoints.iter().any(|e| e.application() == Some(name))

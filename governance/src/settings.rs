@@ -148,7 +148,7 @@ pub(crate) struct Settings {
     general: MethodSettings,
     methods: Box<[(Box<str>, MethodSettings)]>,
     pub(crate) cluster: Option<Cluster>,
-    started_ms: Option<u64>,
+    pub(crate) started_ms: Option<u64>,
     warmup_ms: u64,
 }
 

@@ -82,13 +82,14 @@ fn count(rules: &[(&str, &str)], parameters: &str, call: &WrittenCall) -> u64 {
     let service = Service::compile("lab.Echo", endpoints, &set, &Options::default());
     let labels: BTreeMap<String, String> = [("region".to_owned(), "hz".to_owned())].into();
     let caller = Caller { address: "10.0.0.9", application: "web", labels: &labels };
-    let request =
-        Request { head: call, caller, tried: &[EndpointId(2)], now_ms: 1_700_000_100_000 };
+    let tried: [&[EndpointId]; 2] = [&[], &[EndpointId(2)]];
+    let requests =
+        tried.map(|tried| Request { head: call, caller, tried, now_ms: 1_700_000_100_000 });
     let mut scratch = Scratch::new();
     let mut dice = Counter(7);
     let mut run = |times: u32| {
-        for _ in 0..times {
-            decide(&service, &request, &Idle, &mut dice, &mut scratch).unwrap();
+        for request in requests.iter().cycle().take(times as usize) {
+            decide(&service, request, &Idle, &mut dice, &mut scratch).unwrap();
         }
     };
     run(300);
@@ -127,6 +128,30 @@ fn no_rule_allocates() {
         ("lab.Echo::.configurators", CONFIGURATORS),
     ];
     assert_eq!(count(&rules, "", &call()), 0);
+}
+
+const RESOURCES: &str = "kind: VirtualService\nmetadata: {name: echo}\n\
+    spec: {hosts: [shop], http: [\
+      {match: [{uri: {prefix: /lab.}, method: {exact: other}}], route: [{destination: {host: web}}]},\
+      {match: [{uri: {regex: '/lab.+/say.*'}, headers: {user: {prefix: u}}}], timeout: 1s,\
+       retries: {attempts: 1}, mirror: {host: shop}, mirrorPercentage: {value: 50},\
+       fault: {delay: {fixedDelay: 1s, percentage: {value: 50}}}, route: [\
+         {destination: {host: shop, subset: hz}, weight: 1},\
+         {destination: {host: shop}, weight: 2}]}]}\n\
+    ---\nkind: DestinationRule\nmetadata: {name: shop}\n\
+    spec: {host: shop, subsets: [{name: hz, labels: {region: hz}}], \
+      trafficPolicy: {loadBalancer: {BALANCER}}}\n";
+
+#[test]
+fn no_resource_allocates() {
+    for balancer in [
+        "simple: LEAST_REQUEST",
+        "warmup: {duration: 1h}",
+        "consistentHash: {httpHeaderName: user}",
+    ] {
+        let text = RESOURCES.replace("BALANCER", balancer);
+        assert_eq!(count(&[("mesh", &text)], "timestamp=1700000000000", &call()), 0, "{balancer}");
+    }
 }
 
 #[test]

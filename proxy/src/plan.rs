@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use governance::explain::{Explanation, Question, WrittenCall};
+use governance::rules::RuleKey;
 use governance::{Affected, Compat, Endpoint, EndpointIds, Origin, RuleSet};
 use registry::{RuleDocument, View};
 use serde::Serialize;
@@ -26,8 +27,12 @@ pub type Changes = BTreeMap<String, Option<Arc<RuleDocument>>>;
 /// Whose calls documents are about, as they are and as they are to be.
 pub fn about(view: &View, changes: &Changes) -> Vec<Affected> {
     let mut about = Vec::new();
+    let mut rules = RuleSet::new(Compat::Documented);
+    // A resource may be about what others are that name it.
+    for (key, document) in view.rules.iter().filter(|(key, _)| RuleKey::parse(key).is_none()) {
+        rules.apply(key, Some(&document.text), Origin::Store { revision: 0 });
+    }
     for (key, document) in changes {
-        let mut rules = RuleSet::new(Compat::Documented);
         let before = view.rules.get(key).map(|document| &*document.text);
         let after = document.as_ref().map(|document| &*document.text);
         for text in [before, after] {

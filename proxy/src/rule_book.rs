@@ -190,6 +190,7 @@ impl RuleBook {
         }
         self.changes.removed += 1;
         self.changes.last = Some(now);
+        self.accept(applied.accepted, now);
         applied.affected
     }
 
@@ -199,6 +200,7 @@ impl RuleBook {
             None => {
                 let text = Some(document.text.as_str());
                 let applied = self.rules.apply(key, text, origin(document));
+                self.accept(applied.accepted, now);
                 (applied.findings, applied.affected)
             }
             Some(reason) => (vec![unreadable(document, reason)], Affected::Nothing),
@@ -222,6 +224,22 @@ impl RuleBook {
         }
         self.known.insert(key.clone(), known);
         affected
+    }
+
+    /// Documents that were refused, and are in force now that another one changed.
+    fn accept(&mut self, accepted: Vec<(String, Vec<Finding>)>, now: SystemTime) {
+        for (key, findings) in accepted {
+            if let Some(known) = self.known.get_mut(&key) {
+                known.state = State::InForce;
+                known.in_force = Some(known.document.clone());
+                known.findings = findings.into();
+                known.since = now;
+                self.changes.applied += 1;
+                if self.logs {
+                    log(known);
+                }
+            }
+        }
     }
 
     fn hide(&mut self, hidden: &[Arc<RuleDocument>], now: SystemTime) {

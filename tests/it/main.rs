@@ -45,6 +45,7 @@ mod peers;
 mod policies;
 mod raw;
 mod read_only;
+mod resources;
 mod rule_push;
 mod rule_states;
 mod rules;

@@ -65,7 +65,11 @@ impl PathRewrite {
             PathRewrite::Full(full) => full.to_string(),
             PathRewrite::Prefix { matched, replacement } => {
                 let Some(rest) = plain.get(matched.len()..) else { return Cow::Borrowed(path) };
-                format!("{replacement}{rest}")
+                match format!("{replacement}{rest}") {
+                    // No request has an empty path.
+                    nothing if nothing.is_empty() => "/".to_owned(),
+                    changed => changed,
+                }
             }
             PathRewrite::Regex { pattern, substitution } => {
                 match pattern.replace_all(plain, &**substitution) {
@@ -136,5 +140,34 @@ impl CorsPolicy {
     /// Whether this origin may call.
     pub fn allows(&self, origin: &str) -> bool {
         self.allow_origins.iter().any(|allowed| allowed.is_match(origin))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_path_is_rewritten_and_its_query_stays() {
+        let prefix = |matched: &str, replacement: &str| PathRewrite::Prefix {
+            matched: matched.into(),
+            replacement: replacement.into(),
+        };
+        for (rewrite, path, expected) in [
+            (PathRewrite::Full("/new".into()), "/a/b?q=1", "/new?q=1"),
+            (prefix("/a", "/v2"), "/a/b?q=/a", "/v2/b?q=/a"),
+            (prefix("/a", ""), "/a/b", "/b"),
+            (prefix("/a", ""), "/a?q", "/?q"),
+            (prefix("/a/b/c", ""), "/a", "/a"),
+        ] {
+            assert_eq!(rewrite.apply(path), expected, "{rewrite:?} of {path}");
+        }
+        let regex = PathRewrite::Regex {
+            pattern: Regex::new("^/(.+)/(.+)$").unwrap(),
+            substitution: "/${2}/${1}".into(),
+        };
+        assert_eq!(regex.apply("/a/b?q=1"), "/b/a?q=1");
+        assert_eq!(regex.apply("/a"), "/a");
     }
 }

@@ -20,6 +20,7 @@ pub use policy::{
     ConnectionPool, HashPolicy, HashSource, HashTable, Keepalive, OutlierDetection, RetryBudget,
     TrafficPolicy, Warmup,
 };
+pub(crate) use retry::BY_STATUS;
 pub use retry::{DEFAULT_BACKOFF, ResponseClass, RetryCondition, RetryPolicy, StatusCondition};
 pub use text::TextMatch;
 

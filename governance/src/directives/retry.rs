@@ -67,6 +67,9 @@ pub enum RetryCondition {
     Failure,
 }
 
+/// Envoy's word for answers with one of the statuses that stand beside it.
+pub(crate) const BY_STATUS: &str = "retriable-status-codes";
+
 impl RetryCondition {
     /// The condition of this name; statuses have none.
     pub fn from_name(name: &str) -> Option<RetryCondition> {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use codec::{Argument, DecodeError, RequestHead, Target};
+use codec::{Argument, DecodeError, HttpRequest, RequestHead, Target};
 
 /// A call that is written down: for `explain`, and for tests of rules.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -25,6 +25,21 @@ pub struct WrittenCall {
     pub attachments: BTreeMap<String, String>,
     /// How long the caller waits.
     pub timeout: Option<Duration>,
+    /// What it is in HTTP's own terms; attachments are then its headers.
+    pub http: Option<WrittenHttp>,
+}
+
+/// A request in HTTP's own terms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenHttp {
+    /// `GET`, `POST`…
+    pub method: String,
+    /// `http` or `https`.
+    pub scheme: String,
+    /// Host and port.
+    pub authority: String,
+    /// The path, with its query.
+    pub path: String,
 }
 
 impl RequestHead for WrittenCall {
@@ -37,7 +52,15 @@ impl RequestHead for WrittenCall {
     }
 
     fn field(&self, name: &str) -> Result<Option<Cow<'_, str>>, DecodeError> {
-        Ok(self.attachments.get(name).map(|value| Cow::Borrowed(value.as_str())))
+        let found = match self.http {
+            None => self.attachments.get(name),
+            Some(_) => self
+                .attachments
+                .iter()
+                .find(|(key, _)| key.eq_ignore_ascii_case(name))
+                .map(|(_, value)| value),
+        };
+        Ok(found.map(|value| Cow::Borrowed(value.as_str())))
     }
 
     fn argument(&self, index: usize) -> Result<Option<Argument<'_>>, DecodeError> {
@@ -54,5 +77,14 @@ impl RequestHead for WrittenCall {
 
     fn is_one_way(&self) -> bool {
         false
+    }
+
+    fn http(&self) -> Option<HttpRequest<'_>> {
+        self.http.as_ref().map(|http| HttpRequest {
+            method: &http.method,
+            scheme: &http.scheme,
+            authority: &http.authority,
+            path: &http.path,
+        })
     }
 }

@@ -7,15 +7,12 @@
 
 mod call;
 mod case;
+mod explanation;
 mod question;
 mod terms;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
-
-use codec::Fault;
-use serde::Serialize;
 
 use crate::decide::{
     Caller, Dice, Loads, Request, Resolution, Scratch, decide_traced, decision, view_of,
@@ -26,170 +23,15 @@ use crate::route::Trace;
 use crate::rules::Compat;
 use crate::service::{Options, Service};
 
-pub use call::WrittenCall;
+pub use call::{WrittenCall, WrittenHttp};
 pub use case::Case;
+pub use explanation::{Effective, Explanation, OwnAnswer, Step};
 pub use question::Question;
 pub use terms::MoreTerms;
 
 /// A call's deadline where nobody says one, in milliseconds
 /// (`CommonConstants.DEFAULT_TIMEOUT`).
 pub const DEFAULT_TIMEOUT_MS: u64 = 1000;
-
-/// How a call was decided.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Explanation {
-    /// The addresses left after all rules, sorted.
-    pub endpoints: Vec<String>,
-    /// The address that the balancer picked.
-    pub picked: Option<String>,
-    /// Why there is none: a [`codec::Reason`]'s label.
-    pub fault: Option<&'static str>,
-    /// What the caller would be told.
-    pub detail: Option<String>,
-    /// The mock that answers, as its rule says it; absent where none does.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mocked: Option<String>,
-    /// The call's deadline.
-    pub timeout_ms: u64,
-    /// Attempts after the first.
-    pub retries: u32,
-    /// What each rule did, in order.
-    pub steps: Vec<Step>,
-    /// What configurators make of each endpoint, by address; absent where none
-    /// is about the call.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub effective: Option<BTreeMap<String, Effective>>,
-    /// Whether the picked endpoint was tried before, because there is no other.
-    #[serde(skip_serializing_if = "is_false")]
-    pub repeats: bool,
-    /// What the answer takes for granted, where a proxy would know better.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub assumed: Option<&'static str>,
-    /// What is wrong with the rules of the case.
-    pub findings: Vec<Finding>,
-}
-
-fn is_false(value: &bool) -> bool {
-    !value
-}
-
-impl Explanation {
-    /// Of a call that no rule gets to see.
-    pub fn of_fault(fault: &Fault) -> Explanation {
-        Explanation {
-            fault: Some(fault.reason.label()),
-            detail: Some(fault.to_string()),
-            ..Explanation::empty()
-        }
-    }
-
-    fn empty() -> Explanation {
-        Explanation {
-            endpoints: Vec::new(),
-            picked: None,
-            fault: None,
-            detail: None,
-            mocked: None,
-            timeout_ms: DEFAULT_TIMEOUT_MS,
-            retries: crate::decide::DEFAULT_RETRIES,
-            steps: Vec::new(),
-            effective: None,
-            repeats: false,
-            assumed: None,
-            findings: Vec::new(),
-        }
-    }
-}
-
-/// For people: findings, a line pair per step, then the answer.
-impl fmt::Display for Explanation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for finding in &self.findings {
-            writeln!(f, "{finding}\n")?;
-        }
-        if self.steps.is_empty() && self.effective.is_none() {
-            writeln!(f, "no rule looked at the call")?;
-        }
-        for step in &self.steps {
-            let line = if step.line > 0 { format!(":{}", step.line) } else { String::new() };
-            let origin = step.origin.as_ref().map(|origin| format!("  ({origin})"));
-            let origin = origin.unwrap_or_default();
-            writeln!(f, "{:>4} -> {:<4} {}{line}{origin}", step.before, step.after, step.rule)?;
-            writeln!(f, "             {}", step.note)?;
-        }
-        for (address, terms) in self.effective.iter().flatten() {
-            writeln!(
-                f,
-                "       terms {address}: timeout {} ms, {} retries, {}, {}, weight {}{}",
-                terms.timeout_ms,
-                terms.retries,
-                terms.loadbalance,
-                terms.cluster,
-                terms.weight,
-                terms.more
-            )?;
-        }
-        writeln!(f)?;
-        if let Some(mocked) = &self.mocked {
-            if let Some(detail) = &self.detail {
-                writeln!(f, "fault    {detail}")?;
-            }
-            return writeln!(f, "mocked   {mocked}");
-        }
-        match (&self.picked, &self.detail) {
-            (Some(picked), _) => {
-                writeln!(f, "left     {}", self.endpoints.join(", "))?;
-                let again = if self.repeats { ", tried before: there is no other" } else { "" };
-                writeln!(f, "picked   {picked}{again}")?;
-                writeln!(f, "timeout  {} ms, {} retries", self.timeout_ms, self.retries)?;
-            }
-            (None, Some(detail)) => writeln!(f, "fault    {detail}")?,
-            (None, None) => {}
-        }
-        match self.assumed {
-            Some(assumed) => writeln!(f, "assumed  {assumed}"),
-            None => Ok(()),
-        }
-    }
-}
-
-/// On which terms an endpoint is called.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Effective {
-    /// The deadline.
-    pub timeout_ms: u64,
-    /// Attempts after the first, where the cluster mode makes any.
-    pub retries: u32,
-    /// The balancer that its URL names.
-    pub loadbalance: &'static str,
-    /// What becomes of a failed call.
-    pub cluster: &'static str,
-    /// Its weight once it is warm.
-    pub weight: u32,
-    /// What is seldom said.
-    #[serde(flatten)]
-    pub more: MoreTerms,
-}
-
-/// What one rule, or one condition of it, did.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Step {
-    /// The rule's key.
-    pub rule: String,
-    /// The line in it; 0 for the whole.
-    pub line: u32,
-    /// Which document that is, where several could stand under the key.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub origin: Option<String>,
-    /// How many endpoints were left before.
-    #[serde(rename = "in")]
-    pub before: usize,
-    /// And after.
-    #[serde(rename = "out")]
-    pub after: usize,
-    /// Why.
-    pub note: String,
-}
 
 impl Trace for Vec<Step> {
     const ON: bool = true;
@@ -306,6 +148,10 @@ pub fn explain_request(
             picked: Some(address(decision.endpoint)),
             timeout_ms: millis(decision.timeout, default_timeout_ms),
             retries: decision.retries,
+            delay_ms: decision.delay.map(whole_millis),
+            mirrors: decision.mirrors.iter().map(address).collect(),
+            directives: decision.directives.as_deref().cloned(),
+            policy: decision.policy.as_deref().cloned(),
             repeats: decision.repeats,
             ..Explanation::empty()
         },
@@ -355,7 +201,11 @@ fn effective(
 }
 
 fn millis(timeout: Option<Duration>, default_ms: u64) -> u64 {
-    timeout.map_or(default_ms, |timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX))
+    timeout.map_or(default_ms, whole_millis)
+}
+
+fn whole_millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The cases of a text: what stands between lines that start with `---`. Each

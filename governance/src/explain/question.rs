@@ -6,7 +6,7 @@ use codec::Argument;
 use crate::document::{Mapping, Node, Report, Resolved, Value};
 use crate::rules::Compat;
 
-use super::{Labels, WrittenCall};
+use super::{Labels, WrittenCall, WrittenHttp};
 
 /// A call that somebody asks about. What is absent is for whoever answers to
 /// fill in.
@@ -115,6 +115,23 @@ fn read_call(map: &mut Mapping<'_>, call: &mut WrittenCall, report: &mut Report)
     call.parameter_types =
         map.texts("parameter_types", report).iter().map(|(name, _)| descriptor(name)).collect();
     call.arguments = map.list("arguments", report).iter().map(argument).collect();
+    call.http = map.mapping("http", report).map(|inside| read_http(inside, call, report));
+}
+
+/// `http: {method, scheme, authority, path}`: of what is absent, what a gRPC
+/// request for the service and method has.
+fn read_http(mut map: Mapping<'_>, call: &WrittenCall, report: &mut Report) -> WrittenHttp {
+    let mut text = |key, default: &str, report: &mut Report| {
+        map.text(key, report).unwrap_or(default).to_owned()
+    };
+    let http = WrittenHttp {
+        method: text("method", "POST", report),
+        scheme: text("scheme", "http", report),
+        authority: text("authority", &call.service, report),
+        path: text("path", &format!("/{}/{}", call.service, call.method), report),
+    };
+    map.finish(report);
+    http
 }
 
 /// A text that may be empty.

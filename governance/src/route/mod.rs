@@ -9,6 +9,7 @@ mod call;
 mod chain;
 mod condition;
 mod mesh;
+mod resource;
 mod tag;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use crate::set::EndpointSet;
 
 pub(crate) use call::{CallView, Mismatch};
 pub(crate) use chain::{Chain, Site};
+pub(crate) use resource::{Routed, Routes, Taken, hashed};
 
 /// One rule, or one condition of it, compiled for a service's endpoints.
 #[derive(Debug)]
@@ -62,7 +64,7 @@ pub(crate) struct Narrowing {
     /// Who is left.
     pub(crate) candidates: EndpointSet,
     /// Room for a step's own result.
-    next: EndpointSet,
+    pub(crate) next: EndpointSet,
     /// Room for one key's endpoints.
     part: EndpointSet,
 }

@@ -47,8 +47,27 @@ pub enum Affected {
     /// Those that this application provides, or any service where the
     /// application is a caller; see [`Service::is_affected`](crate::Service::is_affected).
     Application(String),
+    /// Those that one of these hosts is about: a service's name, an application
+    /// that provides it (in its Kubernetes forms, too), `*` or `*.suffix`.
+    Hosts(Vec<String>),
     /// Every service.
     All,
+}
+
+impl Affected {
+    /// This and that.
+    pub(crate) fn and(self, other: Affected) -> Affected {
+        match (self, other) {
+            (Affected::Nothing, one) | (one, Affected::Nothing) => one,
+            (Affected::Hosts(mut hosts), Affected::Hosts(more)) => {
+                hosts.extend(more);
+                hosts.sort();
+                hosts.dedup();
+                Affected::Hosts(hosts)
+            }
+            _ => Affected::All,
+        }
+    }
 }
 
 /// What became of a document.
@@ -58,6 +77,9 @@ pub struct Applied {
     pub findings: Vec<Finding>,
     /// Which services must be compiled again.
     pub affected: Affected,
+    /// Other documents that took effect, because this one gave up a resource that
+    /// stands in them, too; by key, with what was found in them.
+    pub accepted: Vec<(String, Vec<Finding>)>,
 }
 
 impl Applied {

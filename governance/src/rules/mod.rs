@@ -1,7 +1,8 @@
 //! The rule documents that are in force, by key.
 //!
 //! A key is a data id as Dubbo writes it: `lab.EchoService::.condition-router`,
-//! `shop.tag-router`. A document that fails its check changes nothing: the last
+//! `shop.tag-router`. Under any other key stand resources of Istio, Gateway API
+//! and Linkerd ([`resource`]). A document that fails its check changes nothing: the last
 //! good one stays in force and the findings are kept.
 
 mod address;
@@ -9,9 +10,13 @@ pub(crate) mod affinity;
 mod applied;
 pub(crate) mod condition;
 pub(crate) mod configurator;
+mod gateway;
 mod head;
+mod istio;
 mod key;
+mod linkerd;
 pub(crate) mod mesh;
+pub(crate) mod resource;
 mod split;
 mod string_match;
 mod table;
@@ -30,6 +35,7 @@ use affinity::AffinityRule;
 use condition::ConditionRule;
 use configurator::Configurators;
 use mesh::MeshRule;
+use resource::Resources;
 use table::Table;
 use tag::TagRule;
 
@@ -42,6 +48,7 @@ pub struct RuleSet {
     pub(crate) configurators: Table<Configurators>,
     pub(crate) meshes: Table<MeshRule>,
     pub(crate) affinities: Table<AffinityRule>,
+    pub(crate) resources: Resources,
     findings: BTreeMap<String, Vec<Finding>>,
     /// Whether what is only worth knowing is told.
     notes: bool,
@@ -70,18 +77,15 @@ impl RuleSet {
     /// key stays in force.
     pub fn apply(&mut self, key: &str, text: Option<&str>, origin: Origin) -> Applied {
         let parsed = RuleKey::parse(key);
-        if text.is_none() && parsed.is_none() {
-            self.findings.remove(key);
-            return Applied { findings: Vec::new(), affected: Affected::Nothing };
-        }
         let file = match &origin {
             Origin::File(path) => path.display().to_string(),
             Origin::Store { .. } => key.to_owned(),
         };
         let mut report = Report::new(file);
+        let mut accepted = Vec::new();
         let affected = match parsed {
             Some(parsed) => self.replace(&parsed, text, &mut report),
-            None if key.ends_with(".script-router") => {
+            None if text.is_some() && key.ends_with(".script-router") => {
                 report.error(
                     Position::default(),
                     "script-not-run",
@@ -90,27 +94,46 @@ impl RuleSet {
                 );
                 Affected::Nothing
             }
-            None => {
-                report.error(
-                    Position::default(),
-                    "unknown-kind",
-                    format!("{key:?} is not the key of a rule"),
-                    format!(
-                        "a rule's key is <interface>:<version>:<group> or <application>, and one of {}",
-                        Kind::ALL.map(Kind::suffix).join(", ")
-                    ),
-                );
-                Affected::Nothing
-            }
+            None => self.apply_resources(key, text, &mut report, &mut accepted),
         };
         let mut findings = report.into_findings();
         findings.retain(|finding| self.notes || finding.severity > Severity::Info);
+        self.keep_findings(key, &findings);
+        Applied { findings, affected, accepted }
+    }
+
+    fn keep_findings(&mut self, key: &str, findings: &[Finding]) {
         if findings.is_empty() {
             self.findings.remove(key);
         } else {
-            self.findings.insert(key.to_owned(), findings.clone());
+            self.findings.insert(key.to_owned(), findings.to_vec());
         }
-        Applied { findings, affected }
+    }
+
+    /// A resource that moves from one document to another may arrive before it
+    /// leaves: documents that wait for that are looked at again.
+    fn apply_resources(
+        &mut self,
+        key: &str,
+        text: Option<&str>,
+        report: &mut Report,
+        accepted: &mut Vec<(String, Vec<Finding>)>,
+    ) -> Affected {
+        let mut affected = self.resources.apply(key, text, report);
+        if report.has_errors() {
+            return affected;
+        }
+        for (key, file, text) in self.resources.waiting() {
+            let mut report = Report::new(file);
+            affected = affected.and(self.resources.apply(&key, Some(&text), &mut report));
+            let is_in_force = !report.has_errors();
+            let findings = report.into_findings();
+            self.keep_findings(&key, &findings);
+            if is_in_force {
+                accepted.push((key, findings));
+            }
+        }
+        affected
     }
 
     fn replace(&mut self, key: &RuleKey, text: Option<&str>, report: &mut Report) -> Affected {

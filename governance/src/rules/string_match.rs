@@ -132,10 +132,19 @@ fn read_text(
 
 /// A regular expression that matches whole texts, as Java's `String.matches`.
 pub(crate) fn full_match(pattern: &str) -> Result<Regex, String> {
-    if pattern.len() > REGEX_LENGTH {
-        return Err(format!("its {} bytes are over the limit of {REGEX_LENGTH}", pattern.len()));
+    build(&format!("^(?:{pattern})$"), pattern.len())
+}
+
+/// A regular expression that matches anywhere in a text.
+pub(crate) fn part_match(pattern: &str) -> Result<Regex, String> {
+    build(pattern, pattern.len())
+}
+
+fn build(expression: &str, length: usize) -> Result<Regex, String> {
+    if length > REGEX_LENGTH {
+        return Err(format!("its {length} bytes are over the limit of {REGEX_LENGTH}"));
     }
-    RegexBuilder::new(&format!("^(?:{pattern})$"))
+    RegexBuilder::new(expression)
         .size_limit(REGEX_SIZE)
         .dfa_size_limit(REGEX_SIZE)
         .dot_matches_new_line(false)

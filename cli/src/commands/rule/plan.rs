@@ -159,7 +159,7 @@ fn named(about: &[Affected]) -> Option<Vec<String>> {
         match about {
             Affected::Services(services) => names.extend(services.iter().cloned()),
             Affected::Nothing => {}
-            Affected::Application(_) | Affected::All => return None,
+            Affected::Application(_) | Affected::Hosts(_) | Affected::All => return None,
         }
     }
     Some(names.into_iter().collect())

@@ -9,17 +9,38 @@ use serde_json::json;
 
 use super::Dialect;
 use super::grpc::{self, Code};
-use crate::fault::{Fault, Reason};
+use crate::fault::{Answer, Fault, Reason};
 use crate::triple;
 use crate::value::base64;
 
 /// A fault in the caller's language.
 pub fn fault(dialect: Dialect, fault: &Fault) -> Response<Bytes> {
     match dialect {
-        Dialect::Plain => problem(status(fault.reason), fault),
+        Dialect::Plain => match &fault.answer {
+            Some(answer) => ordered(answer, fault),
+            None => problem(status(fault.reason), fault),
+        },
         Dialect::Grpc => trailers_only(grpc_trailers(fault)),
         Dialect::Triple => trailers_only(triple::answer::trailers(fault)),
     }
+}
+
+/// The answer that a rule orders: a redirect, a response of its own, a failure.
+fn ordered(answer: &Answer, fault: &Fault) -> Response<Bytes> {
+    let ordered = answer.http_status.and_then(|status| StatusCode::from_u16(status).ok());
+    let mut response = problem(ordered.unwrap_or(status(fault.reason)), fault);
+    if answer.body.is_some() || response.status().is_redirection() {
+        let body = Bytes::from(answer.body.as_deref().unwrap_or_default().to_vec());
+        response.headers_mut().remove(CONTENT_TYPE);
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        *response.body_mut() = body;
+    }
+    for (name, text) in &answer.headers {
+        if let (Ok(name), Ok(text)) = (HeaderName::try_from(&**name), HeaderValue::from_str(text)) {
+            response.headers_mut().insert(name, text);
+        }
+    }
+    response
 }
 
 /// A fault as the trailers of an answer whose head was sent already; `None` where
@@ -187,6 +208,25 @@ mod tests {
         assert_eq!(body["title"], "no endpoint left");
         assert_eq!(body["detail"], "Spanwire [no_endpoint]: nobody has \"g1\"; start one");
         assert_eq!(response.headers()[CONTENT_LENGTH], response.body().len().to_string());
+    }
+
+    #[test]
+    fn a_rule_may_order_the_answer() {
+        let answered = |answer| Fault::new(Reason::Answered, "a rule", "").with_answer(answer);
+        let redirect = Answer {
+            http_status: Some(302),
+            headers: vec![("location".into(), "/new".to_owned())],
+            ..Answer::default()
+        };
+        let response = fault(Dialect::Plain, &answered(redirect));
+        assert_eq!((response.status().as_u16(), response.body().len()), (302, 0));
+        assert_eq!(response.headers()["location"], "/new");
+        let body = Some(b"short".as_slice().into());
+        let teapot = Answer { http_status: Some(418), body, ..Answer::default() };
+        let response = fault(Dialect::Plain, &answered(teapot));
+        assert_eq!((response.status().as_u16(), &response.body()[..]), (418, &b"short"[..]));
+        assert_eq!(response.headers()[CONTENT_LENGTH], "5");
+        assert_eq!(response.headers().get(CONTENT_TYPE), None);
     }
 
     #[test]

@@ -63,11 +63,12 @@ fn trailers_only(trailers: HeaderMap) -> Response<Bytes> {
 }
 
 fn grpc_trailers(fault: &Fault) -> HeaderMap {
-    let code = code(fault.reason);
+    let ordered = fault.answer.as_ref().and_then(|answer| answer.grpc_status);
+    let code = ordered.unwrap_or(code(fault.reason) as u16);
     let text = fault.to_string();
     let details = base64::encode(&details(code, &text, fault.reason));
     HeaderMap::from_iter([
-        (grpc::STATUS, HeaderValue::from(code as u16)),
+        (grpc::STATUS, HeaderValue::from(code)),
         (grpc::MESSAGE, value(&grpc::percent_encoded(&text))),
         // Without padding, as the specification prefers.
         (grpc::DETAILS, value(details.trim_end_matches('='))),
@@ -168,14 +169,15 @@ fn value(text: &str) -> HeaderValue {
 /// `google.rpc.Status` with one `google.rpc.ErrorInfo`, which tells programs the
 /// mesh's reason: `{code: 1, message: 2, details: 3 Any{type_url: 1, value: 2}}`,
 /// `ErrorInfo{reason: 1, domain: 2}`.
-fn details(code: Code, message: &str, reason: Reason) -> Vec<u8> {
+fn details(code: u16, message: &str, reason: Reason) -> Vec<u8> {
     let mut info = Vec::new();
     field(1, reason.label().to_ascii_uppercase().as_bytes(), &mut info);
     field(2, b"spanwire", &mut info);
     let mut any = Vec::new();
     field(1, b"type.googleapis.com/google.rpc.ErrorInfo", &mut any);
     field(2, &info, &mut any);
-    let mut status = vec![1 << 3, code as u8];
+    // One byte each: the codes end at 16.
+    let mut status = vec![1 << 3, code.min(127) as u8];
     field(2, message.as_bytes(), &mut status);
     field(3, &any, &mut status);
     status
@@ -223,6 +225,9 @@ mod tests {
         assert_eq!(response.headers()["location"], "/new");
         let body = Some(b"short".as_slice().into());
         let teapot = Answer { http_status: Some(418), body, ..Answer::default() };
+        let response =
+            fault(Dialect::Grpc, &answered(Answer { grpc_status: Some(10), ..teapot.clone() }));
+        assert_eq!(response.headers()[grpc::STATUS], "10");
         let response = fault(Dialect::Plain, &answered(teapot));
         assert_eq!((response.status().as_u16(), &response.body()[..]), (418, &b"short"[..]));
         assert_eq!(response.headers()[CONTENT_LENGTH], "5");

@@ -42,7 +42,14 @@ impl Way<'_> {
             };
             match chosen {
                 Ok(route) => return Ok(route),
-                Err(Refusal::Fault(fault)) => return Err(fault),
+                Err(Refusal::Fault(fault)) => {
+                    if let Some(delay) = fault.answer.as_ref().and_then(|answer| answer.delay) {
+                        let mut waiting = Waiting { way: self, parts, is_over: false };
+                        tokio::time::sleep(delay).await;
+                        waiting.is_over = true;
+                    }
+                    return Err(fault);
+                }
                 Err(Refusal::Mocked { mock, cause }) => {
                     return Err(cause.unwrap_or_else(|| unanswerable(&mock)));
                 }

@@ -282,6 +282,7 @@ async fn a_route_may_redirect_or_answer_by_itself() {
     let rule = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: shop}\n\
                 spec:\n  hosts: [shop]\n  http:\n  \
                 - match: [{uri: {prefix: /old}}]\n    redirect: {uri: /new, redirectCode: 302}\n  \
+                - match: [{uri: {prefix: /slow}}]\n    fault: {delay: {fixedDelay: 200ms, percentage: {value: 100}}, abort: {httpStatus: 429, percentage: {value: 100}}}\n    route: [{destination: {host: shop}}]\n  \
                 - match: [{uri: {prefix: /teapot}}]\n    directResponse: {status: 418, body: {string: short}}\n  \
                 - match: [{uri: {prefix: /shop}}]\n    route: [{destination: {host: shop}}]\n";
     std::fs::write(folder.path().join("shop.yaml"), rule).unwrap();
@@ -293,6 +294,10 @@ async fn a_route_may_redirect_or_answer_by_itself() {
         assert_eq!((answer.status.as_u16(), &*answer.body), (status, body.as_bytes()), "{path}");
         assert_eq!(answer.headers.contains_key("location"), path == "old");
     }
+    let started = std::time::Instant::now();
+    let get = Request::get("http://shop/slow").body(()).unwrap();
+    assert_eq!(call(&mut caller, get, b"").await.unwrap().status, StatusCode::TOO_MANY_REQUESTS);
+    assert!(started.elapsed().as_millis() >= 200, "{:?}", started.elapsed());
     let get = Request::get("http://shop/elsewhere").body(()).unwrap();
     assert_eq!(call(&mut caller, get, b"").await.unwrap().status, StatusCode::NOT_FOUND);
 }

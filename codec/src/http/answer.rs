@@ -25,22 +25,54 @@ pub fn fault(dialect: Dialect, fault: &Fault) -> Response<Bytes> {
     }
 }
 
-/// The answer that a rule orders: a redirect, a response of its own, a failure.
+/// What a rule orders as an answer.
 fn ordered(answer: &Answer, fault: &Fault) -> Response<Bytes> {
-    let ordered = answer.http_status.and_then(|status| StatusCode::from_u16(status).ok());
-    let mut response = problem(ordered.unwrap_or(status(fault.reason)), fault);
-    if answer.body.is_some() || response.status().is_redirection() {
-        let body = Bytes::from(answer.body.as_deref().unwrap_or_default().to_vec());
-        response.headers_mut().remove(CONTENT_TYPE);
-        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-        *response.body_mut() = body;
-    }
-    for (name, text) in &answer.headers {
-        if let (Ok(name), Ok(text)) = (HeaderName::try_from(&**name), HeaderValue::from_str(text)) {
-            response.headers_mut().insert(name, text);
+    let own = answer.http_status.and_then(|own| StatusCode::from_u16(own).ok());
+    let status = own.unwrap_or_else(|| status(fault.reason));
+    let mut response = match &answer.body {
+        None => problem(status, fault),
+        Some(body) => {
+            let mut response = Response::new(Bytes::copy_from_slice(body));
+            *response.status_mut() = status;
+            // These two have neither a body nor its length (RFC 9110, section 8.6).
+            if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+                *response.body_mut() = Bytes::new();
+            } else {
+                response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+            }
+            if !response.body().is_empty() {
+                let text = HeaderValue::from_static("text/plain");
+                response.headers_mut().insert(CONTENT_TYPE, text);
+            }
+            response
+        }
+    };
+    for (name, own) in &answer.headers {
+        if let (Ok(name), Ok(own)) =
+            (HeaderName::try_from(name.as_ref()), HeaderValue::try_from(own.as_str()))
+        {
+            response.headers_mut().insert(name, own);
         }
     }
     response
+}
+
+/// The gRPC status of a fault: what a rule orders, or says as an HTTP status
+/// (gRPC's `http-grpc-status-mapping.md`), else the reason's own.
+pub(crate) fn grpc_number(fault: &Fault) -> u16 {
+    let answer = fault.answer.as_deref();
+    if let Some(number) = answer.and_then(|answer| answer.grpc_status) {
+        return number;
+    }
+    match answer.and_then(|answer| answer.http_status) {
+        None => code(fault.reason) as u16,
+        Some(400) => 13,
+        Some(401) => 16,
+        Some(403) => 7,
+        Some(404) => 12,
+        Some(429 | 502 | 503 | 504) => 14,
+        Some(_) => 2,
+    }
 }
 
 /// A fault as the trailers of an answer whose head was sent already; `None` where
@@ -63,8 +95,7 @@ fn trailers_only(trailers: HeaderMap) -> Response<Bytes> {
 }
 
 fn grpc_trailers(fault: &Fault) -> HeaderMap {
-    let ordered = fault.answer.as_ref().and_then(|answer| answer.grpc_status);
-    let code = ordered.unwrap_or(code(fault.reason) as u16);
+    let code = grpc_number(fault);
     let text = fault.to_string();
     let details = base64::encode(&details(code, &text, fault.reason));
     HeaderMap::from_iter([
@@ -176,8 +207,7 @@ fn details(code: u16, message: &str, reason: Reason) -> Vec<u8> {
     let mut any = Vec::new();
     field(1, b"type.googleapis.com/google.rpc.ErrorInfo", &mut any);
     field(2, &info, &mut any);
-    // One byte each: the codes end at 16.
-    let mut status = vec![1 << 3, code.min(127) as u8];
+    let mut status = vec![1 << 3, code as u8];
     field(2, message.as_bytes(), &mut status);
     field(3, &any, &mut status);
     status
@@ -213,28 +243,6 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_may_order_the_answer() {
-        let answered = |answer| Fault::new(Reason::Answered, "a rule", "").with_answer(answer);
-        let redirect = Answer {
-            http_status: Some(302),
-            headers: vec![("location".into(), "/new".to_owned())],
-            ..Answer::default()
-        };
-        let response = fault(Dialect::Plain, &answered(redirect));
-        assert_eq!((response.status().as_u16(), response.body().len()), (302, 0));
-        assert_eq!(response.headers()["location"], "/new");
-        let body = Some(b"short".as_slice().into());
-        let teapot = Answer { http_status: Some(418), body, ..Answer::default() };
-        let response =
-            fault(Dialect::Grpc, &answered(Answer { grpc_status: Some(10), ..teapot.clone() }));
-        assert_eq!(response.headers()[grpc::STATUS], "10");
-        let response = fault(Dialect::Plain, &answered(teapot));
-        assert_eq!((response.status().as_u16(), &response.body()[..]), (418, &b"short"[..]));
-        assert_eq!(response.headers()[CONTENT_LENGTH], "5");
-        assert_eq!(response.headers().get(CONTENT_TYPE), None);
-    }
-
-    #[test]
     fn a_grpc_fault_is_a_status_with_details_and_no_body() {
         let late = Fault::new(Reason::Timeout, "100%", "");
         let response = fault(Dialect::Grpc, &late);
@@ -253,6 +261,39 @@ mod tests {
         assert_eq!(details[..2], [8, 4], "the code");
         for part in ["Spanwire [timeout]: 100%", "google.rpc.ErrorInfo", "TIMEOUT", "spanwire"] {
             assert!(text.contains(part), "{part} in {text:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_rule_orders_is_the_answer() {
+        let of = |answer: Answer| Fault::new(Reason::Injected, "a", "b").with_answer(answer);
+        let teapot = of(Answer { http_status: Some(418), ..Answer::default() });
+        let response = fault(Dialect::Plain, &teapot);
+        assert_eq!(response.status(), 418);
+        assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
+        let location = vec![("location".into(), "http://other/".to_owned())];
+        let elsewhere = of(Answer {
+            http_status: Some(307),
+            headers: location,
+            body: Some(Box::default()),
+            ..Answer::default()
+        });
+        let response = fault(Dialect::Plain, &elsewhere);
+        assert_eq!((response.status().as_u16(), response.body().len()), (307, 0));
+        assert_eq!(response.headers()["location"], "http://other/");
+        let gone = of(Answer {
+            http_status: Some(410),
+            body: Some(b"gone"[..].into()),
+            ..Answer::default()
+        });
+        assert_eq!(fault(Dialect::Plain, &gone).body(), "gone");
+        for (answer, status) in [
+            (Answer { grpc_status: Some(5), ..Answer::default() }, "5"),
+            (Answer { http_status: Some(404), ..Answer::default() }, "12"),
+            (Answer { http_status: Some(503), ..Answer::default() }, "14"),
+            (Answer { http_status: Some(418), ..Answer::default() }, "2"),
+        ] {
+            assert_eq!(fault(Dialect::Grpc, &of(answer)).headers()[grpc::STATUS], status);
         }
     }
 

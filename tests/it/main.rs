@@ -35,6 +35,7 @@ mod counters;
 mod crowds;
 mod deadlines;
 mod detection;
+mod documents;
 mod drain;
 mod faults;
 mod http;

@@ -32,6 +32,21 @@ pub(crate) struct Snapshot {
     pub(crate) store_trouble: Option<String>,
 }
 
+impl Snapshot {
+    /// A service with those of its endpoints that are asked about: see [`provided`].
+    pub(crate) fn provided(&self, service: &str) -> Option<&Entry> {
+        Some(provided(self.services.get(service)?, self.http.get(service)?))
+    }
+}
+
+/// Of a service's two tables, the one of its endpoints that speak HTTP only where
+/// it has no others.
+pub(crate) fn provided<'a>(entry: &'a Entry, http: &'a Entry) -> &'a Entry {
+    let has_any =
+        |entry: &Entry| matches!(entry, Entry::Ready(table) if !table.endpoints().is_empty());
+    if has_any(http) && !has_any(entry) { http } else { entry }
+}
+
 /// The callers' side, as rules see it.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(crate) struct Identity {

@@ -10,10 +10,14 @@ use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use dashmap::DashSet;
-use governance::{Affected, Compat, Endpoint, EndpointIds, Options, RuleSet, Service};
+use governance::{
+    Affected, Compat, Endpoint, EndpointIds, Options, RuleSet, ScriptLimits, Service,
+};
 use registry::{Registry, ServiceState, View};
 
 use crate::config::{Config, StaticService};
+use crate::http;
+use crate::redirected::Addresses;
 use crate::rule_book::{RuleBook, RuleStates};
 use crate::snapshot::{Entry, Identity, Published, Snapshot};
 
@@ -57,6 +61,7 @@ pub(crate) struct Control {
     identity: Arc<Identity>,
     options: Options,
     configured: HashMap<String, Vec<StaticService>>,
+    addresses: Arc<Addresses>,
     has_store: bool,
     rules: RuleBook,
     services: HashMap<String, Compiled>,
@@ -67,6 +72,8 @@ pub(crate) struct Control {
 pub(crate) struct Compiled {
     instances: Option<Arc<[registry::Instance]>>,
     pub(crate) entry: Entry,
+    /// With those of its endpoints that speak HTTP.
+    pub(crate) http: Entry,
 }
 
 impl Control {
@@ -77,8 +84,10 @@ impl Control {
             identity: Arc::default(),
             options: Options::default(),
             configured: HashMap::new(),
+            addresses: Arc::default(),
             has_store: false,
-            rules: RuleBook::new(Compat::default()),
+            rules: RuleBook::new(Compat::default())
+                .with_scripts(config.scripts.then(ScriptLimits::default)),
             services: HashMap::new(),
             view: Arc::default(),
         };
@@ -108,6 +117,7 @@ impl Control {
         for service in &config.services {
             self.configured.entry(service.name.clone()).or_default().push(service.clone());
         }
+        self.addresses = Arc::new(Addresses::new(&config.services));
         self.has_store = !config.store.is_empty();
         self.services.clear();
         self.publish(&[Affected::All]);
@@ -150,6 +160,11 @@ impl Control {
                 .iter()
                 .map(|(name, compiled)| (name.clone(), compiled.entry.clone()))
                 .collect(),
+            addresses: self.addresses.clone(),
+            http: services
+                .iter()
+                .map(|(name, compiled)| (name.clone(), compiled.http.clone()))
+                .collect(),
             identity: self.identity.clone(),
             has_store: self.has_store,
             store_trouble,
@@ -185,22 +200,37 @@ pub(crate) fn compile(
 ) -> Compiled {
     let instances = found.map(|found| found.instances.clone());
     if configured.is_empty() && found.is_some_and(|found| found.state == ServiceState::Pending) {
-        return Compiled { instances, entry: Entry::Pending };
+        return Compiled { instances, entry: Entry::Pending, http: Entry::Pending };
     }
     let written = configured.iter().flat_map(|service| static_endpoints(service, ids)).collect();
     let mut endpoints: Vec<Endpoint> = written;
     for instance in instances.iter().flat_map(|instances| instances.iter()) {
         match Endpoint::from_url(&instance.url, ids) {
-            Ok(endpoint) if endpoint.protocol == "dubbo" => endpoints.push(endpoint),
+            Ok(endpoint)
+                if endpoint.protocol == "dubbo"
+                    || http::spoken_by(&endpoint.protocol).is_some() =>
+            {
+                endpoints.push(endpoint);
+            }
             Ok(_) => {}
             Err(error) => {
                 tracing::warn!(service = name, url = &*instance.url, %error, "a provider is left out");
             }
         }
     }
-    tracing::debug!(service = name, endpoints = endpoints.len(), "compiled");
-    let service = Service::compile(name, endpoints, rules, options);
-    Compiled { instances, entry: Entry::Ready(Arc::new(service)) }
+    let over_http = endpoints
+        .extract_if(.., |endpoint| http::spoken_by(&endpoint.protocol).is_some())
+        .collect::<Vec<_>>();
+    endpoints.retain(|endpoint| matches!(endpoint.protocol.as_str(), "dubbo" | "tcp"));
+    tracing::debug!(
+        service = name,
+        endpoints = endpoints.len(),
+        over_http = over_http.len(),
+        "compiled"
+    );
+    let table =
+        |endpoints| Entry::Ready(Arc::new(Service::compile(name, endpoints, rules, options)));
+    Compiled { instances, entry: table(endpoints), http: table(over_http) }
 }
 
 fn static_endpoints(service: &StaticService, ids: &mut EndpointIds) -> Vec<Endpoint> {
@@ -213,7 +243,7 @@ fn static_endpoints(service: &StaticService, ids: &mut EndpointIds) -> Vec<Endpo
                 parameters.insert(key.to_owned(), value.clone());
             }
         }
-        let protocol = service.protocol.name();
+        let protocol = service.protocol.scheme();
         match Endpoint::from_parts(protocol, &service.name, &endpoint.address, parameters, ids) {
             Ok(endpoint) => endpoints.push(endpoint),
             Err(error) => {

@@ -99,6 +99,8 @@ impl Takes {
         for protocol in protocols {
             let begins_with = match protocol {
                 Protocol::Dubbo => Detected::Dubbo,
+                Protocol::Http1 => Detected::Http1,
+                Protocol::Http2 | Protocol::Grpc | Protocol::Triple => Detected::Http2,
                 Protocol::Tcp => Detected::Tcp,
             };
             if !takes.contains(&begins_with) {

@@ -9,14 +9,17 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use codec::dubbo::Dubbo;
+use codec::http::Version;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use crate::detect::{Detected, detect};
 use crate::framed::Engine;
+use crate::http::Http;
 use crate::listener::{Admitted, ListenerContext};
+use crate::redirected::Origin;
 use crate::server::Phase;
-use crate::tcp::Tcp;
+use crate::tcp::{Tcp, close_with_reset};
 use crate::worker::Worker;
 
 /// How often a drain looks whether it is done.
@@ -26,19 +29,22 @@ const DRAIN_TICK: Duration = Duration::from_millis(20);
 pub(crate) struct Engines {
     pub(crate) worker: Rc<Worker>,
     dubbo: Rc<Engine<Dubbo>>,
+    http: Rc<Http>,
     tcp: Rc<Tcp>,
 }
 
 impl Engines {
     pub(crate) fn new(worker: Rc<Worker>, listeners: Vec<Rc<ListenerContext>>) -> Rc<Self> {
         let dubbo = Engine::new(worker.clone(), listeners);
+        let http = Http::new(worker.clone());
         let tcp = Rc::new(Tcp::new(worker.clone()));
-        Rc::new(Engines { worker, dubbo, tcp })
+        Rc::new(Engines { worker, dubbo, http, tcp })
     }
 
     /// Starts what runs beside the connections.
     pub(crate) fn start(&self) {
         self.dubbo.start();
+        self.http.start();
     }
 
     /// Serves a caller until its connection ends. One that has not said what it
@@ -55,27 +61,65 @@ impl Engines {
             tracing::debug!(%peer, %error, "the caller is gone already");
             return;
         }
-        let detected = tokio::select! {
-            biased;
-            detected = detect(&socket, &listener.takes, &self.worker.timeouts) => detected,
-            _ = phase.wait_for(|phase| *phase != Phase::Run) => return,
+        let origin = self.origin(&listener, &socket, peer);
+        let detected = match &origin {
+            Some(Origin::Own) => return close_own(&listener, &socket, peer),
+            // Nothing has to be told, and nothing waited for: the server may speak first.
+            Some(Origin::Service(_)) => Detected::Tcp,
+            _ => tokio::select! {
+                biased;
+                detected = detect(&socket, &listener.takes, &self.worker.timeouts) => detected,
+                _ = phase.wait_for(|phase| *phase != Phase::Run) => return,
+            },
         };
         listener.detections.found(detected);
         match listener.takes.served_as(detected) {
             Some(Detected::Dubbo) => self.dubbo.clone().serve(listener, socket, peer).await,
-            Some(Detected::Tcp) => self.tcp.serve(&listener, socket, peer).await,
+            Some(Detected::Http1) => {
+                self.http.serve(listener, socket, peer, Version::Http1).await;
+            }
+            Some(Detected::Http2) => {
+                self.http.serve(listener, socket, peer, Version::Http2).await;
+            }
+            Some(Detected::Tcp) => self.tcp.serve(&listener, socket, peer, origin).await,
             _ => refuse(&listener, peer, detected),
         }
+    }
+
+    /// Where a connection was going to, where the listener asks.
+    fn origin(
+        &self,
+        listener: &ListenerContext,
+        socket: &TcpStream,
+        peer: SocketAddr,
+    ) -> Option<Origin> {
+        let own = self.worker.own_connections.as_ref().filter(|_| listener.use_original_dst)?;
+        let origin = Origin::of(socket, peer, &self.worker.snapshot().1.addresses, own);
+        listener.detections.was_going(&origin);
+        Some(origin)
     }
 
     /// Tells callers to send no more calls, answers what is in flight, and closes
     /// each connection once it is quiet.
     pub(crate) async fn drain(&self) {
         self.dubbo.go_away();
-        while self.dubbo.close_quiet_callers(Instant::now()) + self.tcp.open() > 0 {
+        self.http.go_away();
+        let open =
+            || self.dubbo.close_quiet_callers(Instant::now()) + self.http.open() + self.tcp.open();
+        while open() > 0 {
             tokio::time::sleep(DRAIN_TICK).await;
         }
     }
+}
+
+/// Refuses a connection that this proxy made, and that came back to it.
+fn close_own(listener: &ListenerContext, socket: &TcpStream, peer: SocketAddr) {
+    tracing::warn!(
+        listener = listener.name,
+        %peer,
+        "closed: this proxy made it, and a rule of the system redirected it back; let the rule except what the proxy connects to, for example by its user"
+    );
+    close_with_reset(socket);
 }
 
 /// Says why a connection is closed that nobody serves. The caller sees it reset:

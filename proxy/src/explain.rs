@@ -20,7 +20,7 @@ use registry::View;
 use crate::control;
 use crate::route;
 use crate::rule_book::{RuleBook, RuleStates, source_of};
-use crate::snapshot::{Entry, Identity, Published};
+use crate::snapshot::{self, Entry, Identity, Published};
 
 /// What no one but a worker knows.
 const ASSUMED: &str = "every endpoint is available and idle";
@@ -72,7 +72,7 @@ impl Live {
         check(question, identity)?;
         let service = question.call.service.as_str();
         let trouble = snapshot.store_trouble.as_deref();
-        let fault = match snapshot.services.get(service) {
+        let fault = match snapshot.provided(service) {
             Some(Entry::Ready(table)) if !table.endpoints().is_empty() => {
                 let states = self.rules.load();
                 let asked = Asked { question, identity, address: LOOPBACK, now_ms };
@@ -185,8 +185,9 @@ impl<'a> Stored<'a> {
         let options = Options { callers: Some(vec![application.to_owned()]) };
         let found = self.view.services.get(service).map(|found| &**found);
         let (mut ids, rules) = (EndpointIds::new(), self.book.rules());
-        match control::compile(service, &[], found, &mut ids, rules, &options).entry {
-            Entry::Ready(table) => Some(table),
+        let compiled = control::compile(service, &[], found, &mut ids, rules, &options);
+        match snapshot::provided(&compiled.entry, &compiled.http) {
+            Entry::Ready(table) => Some(table.clone()),
             Entry::Pending => None,
         }
     }

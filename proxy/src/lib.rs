@@ -11,7 +11,8 @@
 //!   what became of each rule document; [`presence`] announces the application
 //!   behind an inbound listener.
 //! * [`worker_thread`], [`worker`], [`listener`]: one worker and how calls come in;
-//!   [`detect`] tells what they speak, [`engines`] hands them over.
+//!   [`redirected`] tells where they were going to, [`detect`] what they speak,
+//!   [`engines`] hands them over.
 //! * [`forward`]: the way of a call, in eight steps; [`route`] is its first
 //!   three, [`send`] the next two, [`observe`] its seventh, [`callback`] its other direction,
 //!   [`parked`] where it waits for a service that is new.
@@ -44,6 +45,7 @@ pub mod explain;
 mod forward;
 mod framed;
 mod health;
+mod http;
 mod listener;
 mod methods;
 pub mod metrics;
@@ -52,6 +54,7 @@ mod orders;
 mod parked;
 pub mod plan;
 mod presence;
+mod redirected;
 mod route;
 pub mod rule_book;
 mod send;

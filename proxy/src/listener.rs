@@ -7,6 +7,7 @@ use std::sync::Arc;
 use governance::Service;
 use tokio::sync::Notify;
 
+use crate::config::Protocol;
 use crate::detect::Takes;
 use crate::metrics::{DetectionMetrics, Side, WorkerMetrics};
 
@@ -21,6 +22,10 @@ pub(crate) struct ListenerContext {
     pub(crate) destination: Destination,
     /// What it takes.
     pub(crate) takes: Takes,
+    /// Whether connections are redirected to it.
+    pub(crate) use_original_dst: bool,
+    /// Of HTTP/2, only gRPC.
+    pub(crate) grpc_only: bool,
     /// What its connections turned out to speak.
     pub(crate) detections: Arc<DetectionMetrics>,
     /// Open connections.
@@ -37,17 +42,22 @@ impl ListenerContext {
         index: u32,
         name: String,
         destination: Destination,
-        takes: Takes,
+        protocols: &[Protocol],
+        use_original_dst: bool,
         app_stops: Arc<Notify>,
         metrics: &WorkerMetrics,
     ) -> Self {
-        let detections = metrics.listener(&name);
+        let detections = metrics.listener(&name, use_original_dst);
+        let takes = Takes::new(protocols);
+        let grpc_only = !protocols.contains(&Protocol::Http2);
         let (connections, app_is_up) = (Cell::new(0), Cell::new(false));
         ListenerContext {
             index,
             name,
             destination,
             takes,
+            use_original_dst,
+            grpc_only,
             detections,
             connections,
             app_is_up,
@@ -82,7 +92,7 @@ impl Drop for Admitted {
 pub(crate) enum Destination {
     /// To the mesh: each call is routed by what it asks for.
     Mesh {
-        /// Where calls that cannot be read go.
+        /// Where calls that cannot be read go, and plain TCP that was not redirected.
         default_service: Option<String>,
     },
     /// To the application behind this proxy, whatever they ask for.

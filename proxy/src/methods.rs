@@ -20,6 +20,7 @@ const BOUND: usize = 16_384;
 #[derive(Debug)]
 pub(crate) struct Method {
     listener: u32,
+    protocol: &'static str,
     pub(crate) listener_name: Box<str>,
     pub(crate) service: Box<str>,
     pub(crate) name: Box<str>,
@@ -51,6 +52,7 @@ fn token(endpoint: &Endpoint) -> Option<&str> {
 impl Method {
     pub(crate) fn new(
         listener: &ListenerContext,
+        protocol: &'static str,
         service: &str,
         name: &str,
         metrics: Arc<MethodMetrics>,
@@ -59,6 +61,7 @@ impl Method {
     ) -> Self {
         Method {
             listener: listener.index,
+            protocol,
             listener_name: listener.name.as_str().into(),
             service: service.into(),
             name: name.into(),
@@ -81,6 +84,15 @@ impl Method {
     pub(crate) fn address_of(&self, endpoint: usize) -> Option<String> {
         let table = self.table.borrow();
         table.service.endpoints().get(endpoint).map(|endpoint| endpoint.address.clone())
+    }
+
+    /// What the chosen endpoint says of itself.
+    pub(crate) fn with_endpoint<R>(
+        &self,
+        endpoint: usize,
+        ask: impl FnOnce(&Endpoint) -> R,
+    ) -> Option<R> {
+        self.table.borrow().service.endpoints().get(endpoint).map(ask)
     }
 
     /// The endpoint at a place in the table.
@@ -117,15 +129,24 @@ pub(crate) struct Methods {
 }
 
 impl Methods {
-    fn hash(&self, listener: u32, service: &str, name: &str) -> u64 {
-        self.hasher.hash_one((listener, service, name))
+    fn hash(&self, listener: u32, protocol: &str, service: &str, name: &str) -> u64 {
+        self.hasher.hash_one((listener, protocol, service, name))
     }
 
     /// The method, if it was called before.
-    pub(crate) fn get(&self, listener: u32, service: &str, name: &str) -> Option<Rc<Method>> {
+    pub(crate) fn get(
+        &self,
+        listener: u32,
+        protocol: &str,
+        service: &str,
+        name: &str,
+    ) -> Option<Rc<Method>> {
         self.table
-            .find(self.hash(listener, service, name), |method| {
-                method.listener == listener && *method.service == *service && *method.name == *name
+            .find(self.hash(listener, protocol, service, name), |method| {
+                method.listener == listener
+                    && *method.service == *service
+                    && *method.name == *name
+                    && method.protocol == protocol
             })
             .cloned()
     }
@@ -135,10 +156,10 @@ impl Methods {
         if self.table.len() >= BOUND {
             self.table.clear();
         }
-        let hash = self.hash(method.listener, &method.service, &method.name);
+        let hash = self.hash(method.listener, method.protocol, &method.service, &method.name);
         let hasher = &self.hasher;
         self.table.insert_unique(hash, method, |method| {
-            hasher.hash_one((method.listener, &*method.service, &*method.name))
+            hasher.hash_one((method.listener, method.protocol, &*method.service, &*method.name))
         });
     }
 }

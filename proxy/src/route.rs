@@ -21,7 +21,7 @@ use crate::worker::Worker;
 /// has its own, shorter clock, this one only bounds what is remembered of it.
 pub(crate) const APP_TIMEOUT: Duration = Duration::from_secs(300);
 /// No call is remembered for longer, whatever its caller asks for.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 /// Endpoints tried for one call.
 pub(crate) const ATTEMPTS: usize = 5;
 /// The label of a method that cannot be read.
@@ -42,6 +42,8 @@ pub(crate) struct Route {
     pub(crate) index: usize,
     /// When the caller gives up.
     pub(crate) deadline: Instant,
+    /// How long the call may take, where the call, a rule or the service says so.
+    pub(crate) timeout: Option<Duration>,
     /// Calls of the method in flight to the endpoint at most; 0 for any number.
     pub(crate) actives: u32,
     /// What a configurator wants for the call beyond one attempt.
@@ -125,13 +127,17 @@ pub(crate) fn select(worker: &Worker, ask: Ask<'_>) -> Result<Route, Refusal> {
         now_ms: worker.unix_ms(ask.now),
     };
     let decide = |service: &Service| {
+        let mut scratch = worker.scratch.borrow_mut();
         let resolution = governance::decide(
             service,
             &request,
             &worker.health.at(ask.now),
             &mut *worker.dice.borrow_mut(),
-            &mut worker.scratch.borrow_mut(),
+            &mut scratch,
         );
+        if let Some(failure) = scratch.take_script_failure() {
+            worker.script_failed(&failure, ask.now);
+        }
         match resolution {
             Ok(Resolution::Send(decision)) => {
                 let endpoint = service.endpoints()[decision.endpoint].id;
@@ -153,6 +159,7 @@ pub(crate) fn select(worker: &Worker, ask: Ask<'_>) -> Result<Route, Refusal> {
         Destination::App(_) => APP_TIMEOUT,
         Destination::Mesh { .. } => worker.timeouts.call,
     };
+    let timeout = decision.timeout.map(|timeout| timeout.min(LONGEST_TIMEOUT));
     let orders = Orders::of(&mut decision);
     if let Some(policy) = orders.policy.as_ref().filter(|one| one.outlier_detection.is_some()) {
         let hosts = worker.scratch.borrow().candidates().count();
@@ -162,7 +169,8 @@ pub(crate) fn select(worker: &Worker, ask: Ask<'_>) -> Result<Route, Refusal> {
         method,
         hop: Hop { endpoint, tried: ask.tried },
         index: decision.endpoint,
-        deadline: ask.started + decision.timeout.unwrap_or(default).min(LONGEST_TIMEOUT),
+        deadline: ask.started + timeout.unwrap_or(default),
+        timeout,
         actives: decision.actives,
         orders,
         cluster: decision.cluster,
@@ -183,7 +191,7 @@ fn generation(ask: &Ask<'_>, current: u64) -> u64 {
 fn method(worker: &Worker, ask: &Ask<'_>) -> Result<Rc<Method>, Refusal> {
     let (service, name) = target(ask)?;
     let name = &*name;
-    let known = worker.methods.borrow().get(ask.listener.index, service, name);
+    let known = worker.methods.borrow().get(ask.listener.index, ask.protocol, service, name);
     let current = generation(ask, worker.snapshot().0);
     if let Some(method) = &known
         && method.with_table(current, |_| ()).is_some()
@@ -192,19 +200,21 @@ fn method(worker: &Worker, ask: &Ask<'_>) -> Result<Rc<Method>, Refusal> {
     }
     let table = match &ask.listener.destination {
         Destination::App(table) => table.clone(),
-        Destination::Mesh { .. } => find(worker, service, ask.protocol)?,
+        Destination::Mesh { .. } => find(worker, service, ask)?,
     };
     if let Some(method) = known {
         method.set_table(current, table);
         return Ok(method);
     }
     let metrics = worker.metrics.method(ask.protocol, &ask.listener.name, service, name);
-    let method = Rc::new(Method::new(ask.listener, service, name, metrics, current, table));
+    let method =
+        Rc::new(Method::new(ask.listener, ask.protocol, service, name, metrics, current, table));
     worker.methods.borrow_mut().insert(method.clone());
     Ok(method)
 }
 
-/// What a provider calls when it calls its caller back: counted, not routed.
+/// What is counted and not routed: what a provider calls when it calls its caller
+/// back, and connections that go on to where they were going.
 pub(crate) fn unrouted_method(
     worker: &Worker,
     protocol: &'static str,
@@ -243,12 +253,12 @@ fn counted(
     service: &str,
     name: &str,
 ) -> Rc<Method> {
-    if let Some(method) = worker.methods.borrow().get(listener.index, service, name) {
+    if let Some(method) = worker.methods.borrow().get(listener.index, protocol, service, name) {
         return method;
     }
     let metrics = worker.metrics.method(protocol, &listener.name, service, name);
     let table = worker.no_service.clone();
-    let method = Rc::new(Method::new(listener, service, name, metrics, UNROUTED, table));
+    let method = Rc::new(Method::new(listener, protocol, service, name, metrics, UNROUTED, table));
     worker.methods.borrow_mut().insert(method.clone());
     method
 }
@@ -270,24 +280,31 @@ fn target<'a>(ask: &'a Ask<'_>) -> Result<(&'a str, Cow<'a, str>), Fault> {
         Destination::Mesh { default_service: None } => Err(Fault::new(
             Reason::Unreadable,
             format!("this call names no service that can be read: {error}"),
-            "use hessian2 or fastjson2, or give the listener a `default_service`",
+            match ask.head.http() {
+                None => "use hessian2 or fastjson2, or give the listener a `default_service`",
+                Some(_) => "name it, or give the listener a `default_service`",
+            },
         )),
     }
 }
 
-/// The current table of a service; asks the store for one it was not asked for
-/// before.
-fn find(worker: &Worker, service: &str, protocol: &str) -> Result<Arc<Service>, Refusal> {
+/// The current table of a service, with those of its endpoints that speak HTTP, or
+/// with the others; asks the store for one it was not asked for before.
+fn find(worker: &Worker, service: &str, ask: &Ask<'_>) -> Result<Arc<Service>, Refusal> {
     let snapshot = worker.snapshot();
     let snapshot = &snapshot.1;
-    match snapshot.services.get(service) {
+    let services = match ask.head.http() {
+        Some(_) => &snapshot.http,
+        None => &snapshot.services,
+    };
+    match services.get(service) {
         // Where nobody provides it, a rule about it may still say what to answer.
         Some(Entry::Ready(table)) if !table.endpoints().is_empty() || table.is_ruled() => {
-            if table.endpoints().is_empty() || is_plain(table) == (protocol == Protocol::Tcp.name())
-            {
+            let is_tcp = ask.protocol == Protocol::Tcp.name();
+            if table.endpoints().is_empty() || is_plain(table) == is_tcp {
                 Ok(table.clone())
             } else {
-                Err(other_protocol(service, protocol).into())
+                Err(other_protocol(service, ask.protocol).into())
             }
         }
         Some(Entry::Ready(_)) => Err(unknown(service, snapshot.store_trouble.as_deref()).into()),

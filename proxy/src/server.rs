@@ -237,6 +237,8 @@ async fn serve(
     }
 
     let (phase, phases) = watch::channel(Phase::Run);
+    let sees_origins = config.listeners.iter().any(|listener| listener.use_original_dst);
+    let own_connections = sees_origins.then(Arc::default);
     let mut threads = Vec::with_capacity(config.workers);
     for (number, sockets) in sockets.into_iter().enumerate() {
         let listeners = (config.listeners.iter().zip(sockets).zip(&apps).zip(&app_stops))
@@ -244,6 +246,7 @@ async fn serve(
                 name: listener.name.clone(),
                 default_service: listener.default_service.clone(),
                 protocols: listener.protocols.clone(),
+                use_original_dst: listener.use_original_dst,
                 app: app.clone(),
                 app_stops: app_stops.clone(),
                 socket,
@@ -257,6 +260,7 @@ async fn serve(
             access_log: access_log.as_ref().map(AccessLog::worker),
             published: control.published(),
             subscriptions: subscriptions.clone(),
+            own_connections: own_connections.clone(),
             phase: phases.clone(),
         };
         threads.push(worker_thread::start(number, seed)?);

@@ -14,11 +14,16 @@ use tokio::sync::watch;
 
 use crate::actives::Actives;
 use crate::orders::Counters;
+use crate::redirected::Addresses;
 
 /// Every service known now.
 #[derive(Debug, Default)]
 pub(crate) struct Snapshot {
     pub(crate) services: HashMap<String, Entry>,
+    /// The same services, with those of their endpoints that speak HTTP.
+    pub(crate) http: HashMap<String, Entry>,
+    /// Which of them are meant by addresses.
+    pub(crate) addresses: Arc<Addresses>,
     /// Who calls through this proxy.
     pub(crate) identity: Arc<Identity>,
     /// Whether there is a store to ask about services not listed here.

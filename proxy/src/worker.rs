@@ -1,14 +1,16 @@
 //! What the connections of one worker thread share, whatever protocol they
 //! speak. Nothing here is `Send`, locked, or handed to another thread.
 
-use std::cell::{Ref, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use governance::{Dice, EndpointId, Options, RuleSet, Scratch, Service, TrafficPolicy};
-use tokio::net::TcpStream;
+use governance::{
+    Dice, EndpointId, Options, RuleSet, Scratch, ScriptFailure, Service, TrafficPolicy,
+};
+use tokio::net::{TcpStream, ToSocketAddrs};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -19,7 +21,11 @@ use crate::health::Health;
 use crate::methods::Methods;
 use crate::metrics::WorkerMetrics;
 use crate::orders::{Destination, Destinations};
+use crate::redirected::{OwnConnection, OwnConnections};
 use crate::snapshot::{Published, Snapshot};
+
+/// A script that fails is logged at most so often; it may fail at every call.
+const SCRIPT_LOG_PAUSE: Duration = Duration::from_secs(10);
 
 /// One worker.
 pub(crate) struct Worker {
@@ -35,9 +41,12 @@ pub(crate) struct Worker {
     pub(crate) dice: RefCell<Random>,
     /// The table of a service that is not routed.
     pub(crate) no_service: Arc<Service>,
+    /// The connections that this proxy made, where some could come back to it.
+    pub(crate) own_connections: Option<Arc<OwnConnections>>,
     pub(crate) published: Arc<Published>,
     snapshot: RefCell<(u64, Arc<Snapshot>)>,
     clock: Clock,
+    script_logged: Cell<Option<Instant>>,
 }
 
 impl Worker {
@@ -48,13 +57,16 @@ impl Worker {
         access_log: Option<WorkerLog>,
         published: Arc<Published>,
         subscriptions: Subscriptions,
+        own_connections: Option<Arc<OwnConnections>>,
     ) -> Self {
         let generation = published.generation();
         let snapshot = RefCell::new((generation, published.load()));
+        let started = Instant::now();
         Worker {
             limits,
             timeouts,
             metrics,
+            own_connections,
             access_log: access_log.map(RefCell::new),
             published,
             snapshot,
@@ -62,7 +74,7 @@ impl Worker {
             methods: RefCell::default(),
             health: Health::default(),
             destinations: Destinations::default(),
-            scratch: RefCell::default(),
+            scratch: RefCell::new(Scratch::with_clock(move || started.elapsed())),
             dice: RefCell::new(Random(fastrand::Rng::new())),
             no_service: Arc::new(Service::compile(
                 "",
@@ -71,6 +83,7 @@ impl Worker {
                 &Options::default(),
             )),
             clock: Clock::new(),
+            script_logged: Cell::new(None),
         }
     }
 
@@ -94,20 +107,21 @@ impl Worker {
     }
 
     /// Connects to an endpoint.
-    pub(crate) async fn dial(&self, address: &str) -> io::Result<TcpStream> {
+    pub(crate) async fn dial(&self, address: impl ToSocketAddrs) -> io::Result<Dialed> {
         self.dial_within(address, self.timeouts.connect).await
     }
 
     /// As [`Worker::dial`], where a rule says how long that may take.
     pub(crate) async fn dial_within(
         &self,
-        address: &str,
+        address: impl ToSocketAddrs,
         limit: Duration,
-    ) -> io::Result<TcpStream> {
+    ) -> io::Result<Dialed> {
         let connect = timeout(limit, TcpStream::connect(address));
         let socket = connect.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        let own = self.own_connections.as_ref().and_then(|all| all.enter(&socket));
         socket.set_nodelay(true)?;
-        Ok(socket)
+        Ok(Dialed { socket, own })
     }
 
     /// An endpoint could not be connected to: it is left alone for a while.
@@ -122,10 +136,30 @@ impl Worker {
         self.metrics.connect_failed();
     }
 
+    /// A script had no answer for a call, which was routed without it.
+    pub(crate) fn script_failed(&self, failure: &ScriptFailure, now: Instant) {
+        self.metrics.script_failed(failure.reason);
+        let ScriptFailure { rule, reason, detail } = failure;
+        let is_due = |last: Instant| now.saturating_duration_since(last) >= SCRIPT_LOG_PAUSE;
+        if self.script_logged.get().is_none_or(is_due) {
+            self.script_logged.set(Some(now));
+            tracing::warn!(rule = &**rule, reason = reason.label(), detail, "a script failed");
+        } else {
+            tracing::debug!(rule = &**rule, reason = reason.label(), detail, "a script failed");
+        }
+    }
+
     /// `now` in milliseconds since 1970.
     pub(crate) fn unix_ms(&self, now: Instant) -> u64 {
         self.clock.unix_ms(now)
     }
+}
+
+/// A connection that was made. What stands in `own` has to live as long as it.
+#[derive(Debug)]
+pub(crate) struct Dialed {
+    pub(crate) socket: TcpStream,
+    pub(crate) own: Option<OwnConnection>,
 }
 
 /// The dice that decisions are thrown with.

@@ -14,10 +14,10 @@ use tokio::sync::{Notify, watch};
 use crate::access_log::WorkerLog;
 use crate::config::{Limits, Protocol, Timeouts};
 use crate::control::Subscriptions;
-use crate::detect::Takes;
 use crate::engines::Engines;
 use crate::listener::{Destination, ListenerContext};
 use crate::metrics::WorkerMetrics;
+use crate::redirected::OwnConnections;
 use crate::server::Phase;
 use crate::snapshot::Published;
 use crate::worker::Worker;
@@ -34,6 +34,8 @@ pub(crate) struct Seed {
     pub(crate) access_log: Option<WorkerLog>,
     pub(crate) published: Arc<Published>,
     pub(crate) subscriptions: Subscriptions,
+    /// Those of all workers, where a listener asks where connections were going to.
+    pub(crate) own_connections: Option<Arc<OwnConnections>>,
     pub(crate) phase: watch::Receiver<Phase>,
 }
 
@@ -42,6 +44,7 @@ pub(crate) struct WorkerListener {
     pub(crate) name: String,
     pub(crate) default_service: Option<String>,
     pub(crate) protocols: Vec<Protocol>,
+    pub(crate) use_original_dst: bool,
     /// The application's table, for an inbound listener.
     pub(crate) app: Option<Arc<Service>>,
     /// Notified when that says that it stops.
@@ -68,10 +71,26 @@ pub(crate) fn start(number: usize, seed: Seed) -> io::Result<JoinHandle<()>> {
 }
 
 async fn work(seed: Seed) -> io::Result<()> {
-    let Seed { listeners, limits, timeouts, metrics, access_log, published, subscriptions, phase } =
-        seed;
-    let worker =
-        Rc::new(Worker::new(limits, timeouts, metrics, access_log, published, subscriptions));
+    let Seed {
+        listeners,
+        limits,
+        timeouts,
+        metrics,
+        access_log,
+        published,
+        subscriptions,
+        own_connections,
+        phase,
+    } = seed;
+    let worker = Rc::new(Worker::new(
+        limits,
+        timeouts,
+        metrics,
+        access_log,
+        published,
+        subscriptions,
+        own_connections,
+    ));
     let mut contexts = Vec::with_capacity(listeners.len());
     let mut sockets = Vec::with_capacity(listeners.len());
     for (index, listener) in listeners.into_iter().enumerate() {
@@ -83,7 +102,8 @@ async fn work(seed: Seed) -> io::Result<()> {
             index as u32,
             listener.name,
             destination,
-            Takes::new(&listener.protocols),
+            &listener.protocols,
+            listener.use_original_dst,
             listener.app_stops,
             &worker.metrics,
         )));

@@ -5,7 +5,9 @@
 
 pub mod embedded;
 pub mod etcd;
+pub mod go;
 pub mod java;
+pub mod mariadb;
 pub mod port;
 pub mod spanwire;
 pub mod zookeeper;

@@ -134,6 +134,12 @@ impl Proxy {
         self.process.errors()
     }
 
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// Asks it to drain and end (SIGTERM).
     pub fn terminate(&self) {
         self.process.terminate();

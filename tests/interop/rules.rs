@@ -13,7 +13,9 @@ use harness::wait_until;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::fixture::{SERVICE, consumer, outbound, provider, services, unique, url, wait};
+use crate::fixture::{
+    SERVICE, consumer, endpoint, outbound, provider, services, unique, url, wait,
+};
 
 /// Makes 20 calls at a time until each of `names`, and nobody else, has answered.
 fn answered_by(consumer: &mut Peer, reference: &str, call: &Value, names: &[&str]) {
@@ -132,4 +134,81 @@ fn a_rule_in_etcd_moves_the_calls_of_java() {
     assert!(wait_until(Duration::from_secs(10), mended), "{}", proxy.log());
     assert_eq!(rule(&store, &["delete", &key]).0, Some(0));
     answered_by(&mut consumer, &plain, &who, &[in_berlin, in_tokyo]);
+}
+
+/// Puts a configurator for consumers into force.
+fn configure(proxy: &Proxy, parameters: &str) {
+    let file = proxy.folder().join(format!("rules/{SERVICE}::.configurators.yaml"));
+    let rule = format!(
+        "configVersion: v3.0\nscope: service\nkey: {SERVICE}\nconfigs:\n\
+         - {{side: consumer, parameters: {{{parameters}}}}}\n"
+    );
+    fs::write(file, rule).expect("the folder is ours");
+}
+
+/// Calls until the result is as wanted.
+fn comes_to(consumer: &mut Peer, call: &Value, wanted: &str) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let seen = consumer.call("sut", call.clone()).expect("called").result;
+        let (Ok(text) | Err(text)) = &seen;
+        if text.contains(wanted) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{call} came to {seen:?}, not {wanted}");
+    }
+}
+
+#[test]
+fn java_gets_what_mocks_and_cluster_modes_make_of_its_calls() {
+    let mut provider = provider(Line::Dubbo33);
+    let here = unique("here");
+    let live = provider.export(&here, json!({})).expect("exported");
+    let (out, dead) = (port::free(), port::free());
+    let folder = TempDir::new().expect("a temporary folder");
+    fs::create_dir(folder.path().join("rules")).expect("the folder is ours");
+    let endpoints = [live, dead].map(endpoint);
+    let configuration = "rules: [rules/]\n".to_owned() + &services(&endpoints) + &outbound(out);
+    let proxy = Proxy::start_in(folder, &configuration);
+    let who = json!({"method": "whoami"});
+    let count = json!({"method": "oneWayCount", "text": "a"});
+    let business = json!({"method": "fail", "text": "checked"});
+    for line in [Line::Dubbo33, Line::Dubbo27] {
+        let mut consumer = consumer(line);
+        let options = json!({"url": url(out), "retries": 0});
+        consumer.refer("sut", options).expect("made");
+        configure(&proxy, "mock: 'force:return \"in its place\"'");
+        comes_to(&mut consumer, &who, "in its place");
+        configure(&proxy, "oneWayCount.mock: 'force:return 42'");
+        comes_to(&mut consumer, &count, "42");
+        comes_to(&mut consumer, &who, &here);
+        configure(&proxy, "mock: 'force:throw java.lang.IllegalStateException'");
+        comes_to(&mut consumer, &who, "IllegalStateException");
+        // Where its own code fails, that is an answer.
+        configure(&proxy, "mock: 'fail:return \"never\"', retries: 2");
+        comes_to(&mut consumer, &business, "CheckedFailure");
+        // One of the two takes no connection: the other one answers first.
+        configure(&proxy, "cluster: forking, forks: 2");
+        comes_to(&mut consumer, &who, &here);
+        // A broadcast needs both.
+        configure(&proxy, "cluster: broadcast");
+        comes_to(&mut consumer, &who, "Spanwire [unreachable]");
+        configure(&proxy, "cluster: broadcast, mock: 'fail:return \"in both places\"'");
+        comes_to(&mut consumer, &who, "in both places");
+        consumer.ask(&json!({"cmd": "destroy", "ref": "sut"})).expect("gone");
+    }
+    // Without any provider.
+    let out = port::free();
+    let folder = TempDir::new().expect("a temporary folder");
+    fs::create_dir(folder.path().join("rules")).expect("the folder is ours");
+    let configuration =
+        "rules: [rules/]\n".to_owned() + &services(&[endpoint(dead)]) + &outbound(out);
+    let proxy = Proxy::start_in(folder, &configuration);
+    let mut consumer = consumer(Line::Dubbo33);
+    consumer.refer("sut", json!({"url": url(out), "retries": 0})).expect("made");
+    configure(&proxy, "cluster: failsafe");
+    comes_to(&mut consumer, &who, "null");
+    configure(&proxy, "cluster: failfast");
+    comes_to(&mut consumer, &who, "Spanwire [unreachable]");
+    consumer.ask(&json!({"cmd": "destroy", "ref": "sut"})).expect("gone");
 }

@@ -168,6 +168,48 @@ fn weights_hold_for_connections() {
 }
 
 #[test]
+fn connections_go_where_the_fewest_are_when_a_rule_says_so() {
+    let databases = [Provider::new(), Provider::new()];
+    let folder = tempfile::tempdir().unwrap();
+    let rule = folder.path().join(format!("{DATABASE}::.configurators.yaml"));
+    let text = format!(
+        "configVersion: v3.0\nscope: service\nkey: {DATABASE}\nenabled: true\nconfigs:\n  - {{side: consumer, parameters: {{loadbalance: leastactive}}}}\n"
+    );
+    std::fs::write(&rule, text).unwrap();
+    let config = plain(&databases.each_ref().map(Provider::address));
+    let (proxy, first) = start(Config { rules: vec![rule], ..config });
+    let address = proxy.address("tcp").unwrap();
+    let mut clients = vec![first];
+    let mut servers = [Vec::new(), Vec::new()];
+    let take = |servers: &mut [Vec<Wire>; 2], wanted: usize| {
+        wait_until("the connections to be there", || {
+            for (database, servers) in databases.iter().zip(servers.iter_mut()) {
+                servers.extend(database.try_next());
+            }
+            let there: usize = servers.iter().map(Vec::len).sum();
+            if there == wanted { Ok(()) } else { Err(format!("{there} of {wanted} are")) }
+        });
+    };
+    for count in 1..=10 {
+        take(&mut servers, count);
+        let [one, other] = servers.each_ref().map(Vec::len);
+        assert!(one.abs_diff(other) <= 1, "{one} and {other} of {count}");
+        clients.push(Wire::connect(address));
+    }
+    take(&mut servers, 11);
+    // One has lost its connections, and takes what comes until it has as many again.
+    let [ended, others] = servers.each_ref().map(Vec::len);
+    servers[0].drain(..).for_each(Wire::reset);
+    wait_for(&proxy, UPSTREAMS, others as i64);
+    for count in 1..others {
+        clients.push(Wire::connect(address));
+        take(&mut servers, others + count);
+        assert_eq!(servers[0].len(), count);
+    }
+    assert!(ended.abs_diff(others) == 1);
+}
+
+#[test]
 fn a_rule_decides_where_a_connection_goes() {
     let databases = [Provider::new(), Provider::new()];
     let addresses = databases.each_ref().map(Provider::address);

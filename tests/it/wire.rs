@@ -126,7 +126,7 @@ impl Wire {
         Wire::over(TcpStream::connect(to).expect("the peer listens"))
     }
 
-    fn over(stream: TcpStream) -> Wire {
+    pub fn over(stream: TcpStream) -> Wire {
         stream.set_read_timeout(Some(SOON)).expect("a positive timeout");
         stream.set_nodelay(true).expect("a connected socket");
         Wire { stream }
@@ -173,6 +173,12 @@ impl Wire {
         let mut bytes = vec![0; count];
         self.stream.read_exact(&mut bytes).expect("so many bytes");
         bytes
+    }
+
+    /// The next byte, where one comes.
+    pub fn try_take(&mut self) -> io::Result<u8> {
+        let mut byte = [0];
+        self.stream.read_exact(&mut byte).map(|()| byte[0])
     }
 
     /// Whether nothing comes for a while.
@@ -361,6 +367,7 @@ pub fn outbound(endpoints: &[SocketAddr]) -> Config {
         labels: Default::default(),
         services: vec![service(SERVICE, endpoints)],
         rules: Vec::new(),
+        scripts: false,
         listeners: vec![listener("out", Direction::Outbound)],
         limits: Limits::default(),
         timeouts: Timeouts::default(),
@@ -381,6 +388,7 @@ pub fn listener(name: &str, direction: Direction) -> Listener {
         direction,
         protocols: vec![Protocol::Dubbo],
         default_service: None,
+        use_original_dst: false,
     }
 }
 
@@ -388,6 +396,7 @@ pub fn service(name: &str, endpoints: &[SocketAddr]) -> StaticService {
     StaticService {
         name: name.to_owned(),
         protocol: Protocol::Dubbo,
+        addresses: Vec::new(),
         endpoints: endpoints
             .iter()
             .map(|address| StaticEndpoint {
@@ -401,9 +410,17 @@ pub fn service(name: &str, endpoints: &[SocketAddr]) -> StaticService {
     }
 }
 
-/// Starts a proxy, and connects a caller to its only listener. Where a worker
-/// panics, the tests end at once: its runtime would swallow it.
+/// Starts a proxy, and connects a caller to its only listener.
 pub fn start(config: Config) -> (Proxy, Wire) {
+    let name = config.listeners[0].name.clone();
+    let proxy = run(config);
+    let caller = Wire::connect(proxy.address(&name).expect("the listener's address"));
+    (proxy, caller)
+}
+
+/// Starts a proxy. Where a worker panics, the tests end at once: its runtime would
+/// swallow it.
+pub fn run(config: Config) -> Proxy {
     static HOOK: std::sync::Once = std::sync::Once::new();
     HOOK.call_once(|| {
         let report = std::panic::take_hook();
@@ -416,8 +433,5 @@ pub fn start(config: Config) -> (Proxy, Wire) {
             }
         }));
     });
-    let name = config.listeners[0].name.clone();
-    let proxy = Proxy::start(config).expect("a good configuration");
-    let caller = Wire::connect(proxy.address(&name).expect("the listener's address"));
-    (proxy, caller)
+    Proxy::start(config).expect("a good configuration")
 }

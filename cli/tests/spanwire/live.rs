@@ -135,6 +135,34 @@ assumed  every endpoint is available and idle
 }
 
 #[test]
+fn a_service_over_triple_is_decided_as_one_over_dubbo() {
+    let store = Store::start();
+    let urls = PROVIDERS.map(|url| url.replace("dubbo://", "tri://"));
+    let _providers = store.register(&urls.each_ref().map(String::as_str));
+    let file = format!("{KEY}.yaml");
+    store.write(&file, TEXT);
+    store.rule(&["apply", "-f", &file]);
+    let picked = |arguments: &[&str]| {
+        let ran = explain(store.folder.path(), CALL, &[arguments, &["-o", "json"]].concat());
+        let answer: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+        answer["picked"].clone()
+    };
+    assert_eq!(picked(&["--store", &store.url]), "10.0.0.1:20880");
+    let endpoints =
+        "[{address: \"10.0.0.1:20880\", labels: {region: hz}}, {address: \"10.0.0.2:20880\"}]";
+    let configuration = format!(
+        "admin: 127.0.0.1:0\nworkers: 1\napplication: web\nrules: [{file}]\n\
+         services: [{{name: lab.EchoService, protocol: triple, endpoints: {endpoints}}}]\n\
+         listeners: [{{name: out, bind: \"127.0.0.1:0\", direction: outbound}}]\n"
+    );
+    store.write("proxy.yaml", &configuration);
+    let file = store.folder.path().join("proxy.yaml");
+    let mut proxy = Running::start(&["proxy", "-c", file.to_str().expect("UTF-8")]);
+    let admin = proxy.logged("admin pages", "address");
+    assert_eq!(picked(&["--admin", &admin]), "10.0.0.1:20880");
+}
+
+#[test]
 fn a_plan_shows_which_calls_a_change_moves() {
     let store = Store::start();
     let urls = PROVIDERS.map(|url| format!("{url}&methods=sayHello,add"));

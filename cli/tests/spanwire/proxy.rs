@@ -97,7 +97,9 @@ fn it_serves_until_sigterm() {
 /// `docs/observability.md` lists exactly the metrics that a proxy shows.
 #[test]
 fn every_metric_is_documented() {
-    let (folder, file) = write(&format!("{GOOD}access_log: access.log\n"));
+    let transparent = "direction: gateway, protocols: [tcp], use_original_dst: true}";
+    let good = GOOD.replace("direction: gateway}", transparent);
+    let (folder, file) = write(&format!("{good}access_log: access.log\n"));
     let mut proxy = Running::start(&["proxy", "-c", file.to_str().expect("UTF-8")]);
     let admin = proxy.logged("admin pages", "address");
     let page = get(&admin, "/metrics");

@@ -32,7 +32,8 @@ impl<'a> Head<'a> {
     /// HTTP, the service is the host and the method is HTTP's; unless the path is
     /// `/service/method`, as Triple's calls in JSON have it: they are known by Dubbo's
     /// headers, or because `is_service` knows the service and not the host. The host counts
-    /// with its port where `is_service` knows it so, and else without.
+    /// with its port where `is_service` knows it so, and else without; in small letters,
+    /// unless `is_service` knows it as it is written.
     pub fn new(parts: &'a Parts, dialect: Dialect, is_service: impl Fn(&str) -> bool) -> Self {
         let head = |service: Option<Cow<'a, str>>, method, is_dubbo| Head {
             parts,
@@ -53,6 +54,7 @@ impl<'a> Head<'a> {
             return head(service, method, dialect == Dialect::Triple);
         }
         let host = authority(parts).map(|authority| match lower(authority) {
+            _ if is_service(authority) => Cow::Borrowed(authority),
             authority if is_service(&authority) => authority,
             authority => without_port(authority),
         });
@@ -223,12 +225,15 @@ mod tests {
             ("http://shop.example:8080/a", "", "shop.example"),
             ("/a", "Shop.Example:80", "shop.example"),
             ("/a", "named:9000", "named:9000"),
+            ("/a", "Named:9000", "named:9000"),
+            ("/a", "Known", "Known"),
             ("/a", "[::1]:80", "[::1]"),
             ("/a", "[::1]", "[::1]"),
             ("http://a/", "b", "a"),
         ] {
             let parts = parts("PUT", uri, &[("host", host)]);
-            let head = Head::new(&parts, Dialect::Plain, |name| name == "named:9000");
+            let head =
+                Head::new(&parts, Dialect::Plain, |name| ["named:9000", "Known"].contains(&name));
             let target = head.target().unwrap();
             assert_eq!((target.service, target.method), (service, "PUT"), "{uri} {host}");
         }

@@ -57,9 +57,9 @@ fn traffic_policies() {
         ),
         (
             "connectionPool.http",
-            "connectionPool: {http: {http1MaxPendingRequests: 1, http2MaxRequests: 2, maxRequestsPerConnection: 3, maxRetries: 0, idleTimeout: 5s, maxConcurrentStreams: 4}}",
+            "connectionPool: {http: {http1MaxPendingRequests: 1, http2MaxRequests: 2, maxRetries: 0, idleTimeout: 5s}}",
             "policy.connection_pool",
-            r#"{"idle_timeout":5000,"max_concurrent_streams":4,"max_pending_requests":1,"max_requests":2,"max_requests_per_connection":3,"max_retries":0}"#,
+            r#"{"idle_timeout":5000,"max_pending_requests":1,"max_requests":2,"max_retries":0}"#,
         ),
         (
             "outlierDetection",
@@ -101,8 +101,7 @@ fn policies_by_port_and_subset() {
         let rules = virtual_service(&format!("{{route: [{{destination: {{{to}}}}}]}}")) + &rule;
         order(&decide(&rules, "", ""), part)
     };
-    // "Port-level settings … override the destination-level settings": none of those
-    // is inherited there.
+    // What stands for a port is all that holds there: nothing is inherited.
     let (port, other) = ("host: shop, port: {number: 20881}", "host: shop, port: {number: 20880}");
     assert_eq!(of(port, "policy.balance"), r#""random""#);
     assert_eq!(of(port, "policy.connection_pool"), "-");

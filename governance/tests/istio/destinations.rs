@@ -46,10 +46,10 @@ fn weights_are_exact() {
         let both = [("1 2 3".to_owned(), shop), ("4".to_owned(), cart)];
         both.into_iter().filter(|(_, share)| *share > 0).collect::<Vec<_>>()
     };
-    // "If there is only one destination in a rule, it will receive all traffic."
+    // The only destination gets all calls, whatever its weight.
     assert_eq!(shares(&to(&[(shop, None)]), ""), of(1000, 0));
     assert_eq!(shares(&to(&[(shop, Some(0))]), ""), of(1000, 0));
-    // "Otherwise, if weight is 0, the destination will not receive any traffic."
+    // One of several with weight 0 gets none.
     assert_eq!(shares(&to(&[(shop, Some(0)), (cart, Some(1))]), ""), of(0, 1000));
     assert_eq!(shares(&to(&[(shop, None), (cart, Some(100))]), ""), of(0, 1000));
     // Weight over the sum of weights, without one too many on either side.

@@ -31,7 +31,7 @@ fn matches_of_an_http_route() {
     let rows: [(&str, &str, &str, bool); 22] = [
         ("path: Exact", "path: {type: Exact, value: /a/b}", get, true),
         ("path: Exact", "path: {type: Exact, value: /a/b/}", get, false),
-        // "Matches based on a URL path prefix split by /": whole elements.
+        // Prefixes are of whole elements.
         ("path: PathPrefix", "path: {type: PathPrefix, value: /a}", get, true),
         ("path: PathPrefix", "path: {value: /a/}", get, true),
         ("path: PathPrefix", "path: {value: /a/b}", get, true),
@@ -60,7 +60,7 @@ fn matches_of_an_http_route() {
         ("headers", "headers: [{name: u, value: a}]", "", false),
         ("queryParams", "queryParams: [{name: q, value: '1'}]", get, true),
         ("queryParams", "queryParams: [{name: q, value: '2'}]", get, false),
-        // "All of the conditions must be met."
+        // All parts of one match must hold.
         ("matches", "method: GET, queryParams: [{name: r, value: '1'}]", get, false),
         ("matches", "", "", true),
     ];
@@ -177,10 +177,10 @@ fn among_equals_the_oldest_then_the_first_by_name_then_by_place() {
 fn backends() {
     let of = |shop: u32, cart: u32| vec![("1 2 3".to_owned(), shop), ("4".to_owned(), cart)];
     let weights = |weights: &str| shares(&http_route(&format!("{{backendRefs: [{weights}]}}")), "");
-    // "If weight is not set, it defaults to 1"; 0 gets nothing.
+    // A weight is 1 where none is written; 0 gets nothing.
     assert_eq!(weights("{name: shop}, {name: cart, weight: 3}"), of(250, 750));
     assert_eq!(weights("{name: shop, weight: 0}, {name: cart}"), [("4".to_owned(), 1000)]);
-    // "500 … if no backend has a weight", or there is none at all.
+    // 500 where no backend has a weight, or there is none at all.
     let none = [("no_endpoint 500".to_owned(), 1000)];
     assert_eq!(weights("{name: shop, weight: 0}"), none);
     assert_eq!(weights(""), none);

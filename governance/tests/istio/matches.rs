@@ -20,7 +20,7 @@ fn matches() {
         ("uri.regex", "uri: {regex: '/lab'}", "", false),
         ("ignoreUriCase", "uri: {exact: /LAB.echo/say}, ignoreUriCase: true", "", true),
         ("ignoreUriCase", "uri: {prefix: /LAB.}, ignoreUriCase: true", "", true),
-        // "Ignored" for regular expressions.
+        // Without effect on regular expressions.
         ("ignoreUriCase", "uri: {regex: '/LAB.*'}, ignoreUriCase: true", "", false),
         // Of HTTP, the path without its query.
         ("uri.exact", "uri: {exact: /a/B}", get, true),
@@ -46,8 +46,7 @@ fn matches() {
         ("headers", "headers: {user: {prefix: u}}", "attachments: {user: u7}", true),
         ("headers", "headers: {user: {regex: 'u[0-6]'}}", "attachments: {user: u7}", false),
         ("headers", "headers: {user: {exact: u7}}", "", false),
-        // "If the value is empty and only the name of header is specified, presence
-        // of the header is checked."
+        // An empty match asks only whether the header is there.
         ("headers", "headers: {user: {}}", "attachments: {user: ''}", true),
         ("headers", "headers: {user: {}}", "", false),
         ("headers", "headers: {X-User: {exact: a}}", "attachments: {x-user: a}, http: {}", true),
@@ -64,7 +63,7 @@ fn matches() {
         ("queryParams", "queryParams: {x: {}}", "", false),
         ("sourceLabels", "sourceLabels: {region: hz}", "consumer: {labels: {region: hz}}", true),
         ("sourceLabels", "sourceLabels: {region: hz}", "", false),
-        // "All conditions inside a single match block have AND semantics."
+        // All parts of one match must hold.
         ("match", "method: {exact: say}, headers: {user: {exact: a}}", "", false),
         ("gateways", "gateways: [mesh]", "", true),
     ];
@@ -82,7 +81,7 @@ fn matches() {
 fn the_first_route_that_matches_decides() {
     let cart = "route: [{destination: {host: cart}}]";
     let shop = "route: [{destination: {host: shop}}]";
-    // "The list of match blocks have OR semantics."
+    // One of several matches is enough.
     let rules = virtual_service(&format!(
         "{{match: [{{method: {{exact: a}}}}, {{method: {{exact: b}}}}], {cart}}},\
          {{match: [{{method: {{prefix: ''}}}}], {shop}}}, {{match: [{{}}], {cart}}}"

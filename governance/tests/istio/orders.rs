@@ -33,7 +33,7 @@ fn faults() {
         ),
         ("abort.percentage", "abort: {httpStatus: 500, percentage: {value: 12.5}}", 0.125, "1 2 3"),
         ("abort.percentage", "abort: {httpStatus: 500, percentage: {value: 0}}", 0.0, "1 2 3"),
-        // "If not specified, no request will be aborted."
+        // Without a percentage, none.
         ("abort.percentage", "abort: {httpStatus: 500}", 0.0, "1 2 3"),
     ];
     for (field, fault, roll, expected) in rows {
@@ -66,7 +66,7 @@ fn what_a_route_orders() {
     // The field, the route, and a part of the answer.
     let rows = [
         ("timeout", "timeout: 2s500ms", "timeout_ms", "2500"),
-        // "Default is disabled", and 0 says so; it counts before what others say.
+        // 0 is no deadline at all; it counts before what others say.
         ("timeout", "timeout: 0s", "timeout_ms", "86400000"),
         ("retries.attempts", "retries: {attempts: 3}", "retries", "3"),
         ("retries.attempts", "retries: {attempts: 0}", "retries", "0"),

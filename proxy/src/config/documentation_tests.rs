@@ -62,14 +62,17 @@ fn the_document_and_the_reader_know_the_same_keys() {
 
 #[test]
 fn the_documented_defaults_are_the_real_ones() {
-    let Limits { frame, buffer, connections, pending } = Limits::default();
-    let Timeouts { call, connect, detect, heartbeat, drain } = Timeouts::default();
+    let Limits { frame, buffer, connections, pending, head, body } = Limits::default();
+    let Timeouts { call, call_over_http, connect, detect, heartbeat, idle, drain } =
+        Timeouts::default();
+    assert_eq!((body, call_over_http, idle), (None, None, None), "as the document says");
     let documented = documented();
     for (key, default) in [
         ("limits.frame", ShownSize(frame).to_string()),
         ("limits.buffer", ShownSize(buffer as u64).to_string()),
         ("limits.connections", connections.to_string()),
         ("limits.pending", pending.to_string()),
+        ("limits.head", ShownSize(head.into()).to_string()),
         ("timeouts.call", ShownDuration(call).to_string()),
         ("timeouts.connect", ShownDuration(connect).to_string()),
         ("timeouts.detect", ShownDuration(detect).to_string()),

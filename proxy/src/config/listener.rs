@@ -59,7 +59,12 @@ fn listener(node: &Node, has_store: bool, report: &mut Report) -> Option<Listene
     let protocols = protocols(&mut mapping, report);
     let default_service =
         mapping.value("default_service").and_then(|node| service::name(node, report));
+    let use_original_dst = mapping.boolean("use_original_dst", report).unwrap_or(false);
     if let (Some(protocols), Some(direction)) = (&protocols, &direction)
+        && use_original_dst
+    {
+        original_dst(&mut mapping, protocols, direction, report);
+    } else if let (Some(protocols), Some(direction)) = (&protocols, &direction)
         && protocols.contains(&Protocol::Tcp)
         && !matches!(direction, Direction::Inbound { .. })
         && mapping.value("default_service").is_none()
@@ -78,7 +83,29 @@ fn listener(node: &Node, has_store: bool, report: &mut Report) -> Option<Listene
         direction: direction?,
         protocols: protocols?,
         default_service,
+        use_original_dst,
     })
+}
+
+/// Reports a `use_original_dst` that would have no effect.
+fn original_dst(
+    mapping: &mut Mapping<'_>,
+    protocols: &[Protocol],
+    direction: &Direction,
+    report: &mut Report,
+) {
+    let Some(node) = mapping.value("use_original_dst") else { return };
+    let (message, hint) = if matches!(direction, Direction::Inbound { .. }) {
+        ("whatever comes in by an inbound listener goes to its app", "take use_original_dst out")
+    } else if !protocols.contains(&Protocol::Tcp) {
+        (
+            "only plain TCP goes where it was going to, and this listener takes none",
+            "add tcp to protocols, or take use_original_dst out: calls find their services by name",
+        )
+    } else {
+        return;
+    };
+    report.error(node.position, "no-original-dst", message, hint);
 }
 
 fn direction(mapping: &mut Mapping<'_>, has_store: bool, report: &mut Report) -> Option<Direction> {
@@ -151,8 +178,8 @@ fn registration(node: &Node, has_store: bool, report: &mut Report) -> Option<Reg
     let mut urls = Vec::new();
     for (url, at) in mapping.texts("urls", report) {
         let problem = match Url::parse(url) {
-            Ok(parsed) if parsed.protocol != "dubbo" => {
-                "it does not start with dubbo://".to_owned()
+            Ok(parsed) if !["dubbo", "tri"].contains(&&*parsed.protocol) => {
+                "it starts with neither dubbo:// nor tri://".to_owned()
             }
             Ok(parsed) if parsed.path.is_empty() => "it names no service".to_owned(),
             Ok(_) => {

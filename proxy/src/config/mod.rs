@@ -5,6 +5,7 @@
 //! once; [`watch()`] follows a file. Each key, with its unit and default, is in
 //! `docs/configuration.md`, which a test holds against the reader.
 
+mod addresses;
 mod listener;
 mod parse;
 mod quantity;
@@ -13,7 +14,7 @@ mod value;
 mod watch;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -41,6 +42,9 @@ pub struct Config {
     pub services: Vec<StaticService>,
     /// Rule files and folders, watched for changes.
     pub rules: Vec<PathBuf>,
+    /// Whether script rules are run. They are programs: whoever may write rules may then
+    /// use up to 20 ms of each call.
+    pub scripts: bool,
     /// The sockets to open.
     pub listeners: Vec<Listener>,
     /// Sizes that bound memory.
@@ -58,8 +62,20 @@ pub struct StaticService {
     pub name: String,
     /// What its endpoints speak.
     pub protocol: Protocol,
+    /// Where callers connect to when they mean it, on listeners with
+    /// [`Listener::use_original_dst`]. Only of plain TCP.
+    pub addresses: Vec<ServiceAddress>,
     /// Where they are.
     pub endpoints: Vec<StaticEndpoint>,
+}
+
+/// An address that stands for a service, as a virtual IP does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ServiceAddress {
+    /// `None` for every address (`*`).
+    pub ip: Option<IpAddr>,
+    /// Never 0.
+    pub port: u16,
 }
 
 /// One endpoint of a static service.
@@ -82,6 +98,14 @@ pub struct StaticEndpoint {
 pub enum Protocol {
     /// Dubbo 2.0.2 framing (Java 2.6, 2.7 and 3.x `dubbo://`).
     Dubbo,
+    /// HTTP/1.1 and HTTP/1.0.
+    Http1,
+    /// HTTP/2 without TLS, by prior knowledge; gRPC too.
+    Http2,
+    /// gRPC over HTTP/2.
+    Grpc,
+    /// Dubbo 3's dialect of gRPC (Java `tri://`).
+    Triple,
     /// Bytes passed on unread; one connection is one call.
     Tcp,
 }
@@ -91,7 +115,19 @@ impl Protocol {
     pub fn name(self) -> &'static str {
         match self {
             Protocol::Dubbo => "dubbo",
+            Protocol::Http1 => "http1",
+            Protocol::Http2 => "http2",
+            Protocol::Grpc => "grpc",
+            Protocol::Triple => "triple",
             Protocol::Tcp => "tcp",
+        }
+    }
+
+    /// Its name in the URLs of endpoints.
+    pub fn scheme(self) -> &'static str {
+        match self {
+            Protocol::Triple => "tri",
+            other => other.name(),
         }
     }
 }
@@ -111,6 +147,9 @@ pub struct Listener {
     /// The service of plain TCP, and of calls that cannot be read (an unknown
     /// serialization); `None` to answer such calls with a fault.
     pub default_service: Option<String>,
+    /// Whether connections are redirected to it (transparent mode): plain TCP then
+    /// goes where it was going to, or to the service that this address stands for.
+    pub use_original_dst: bool,
 }
 
 /// Which way a listener's calls go.
@@ -153,11 +192,23 @@ pub struct Limits {
     pub connections: usize,
     /// Calls waiting for an answer per upstream connection.
     pub pending: usize,
+    /// The largest head of an HTTP message, in bytes.
+    pub head: u32,
+    /// The largest body of an HTTP request, in bytes; `None` for no limit, because
+    /// bodies are passed on as they come.
+    pub body: Option<u64>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { frame: 64 << 20, buffer: 64 << 20, connections: 65_536, pending: 65_536 }
+        Limits {
+            frame: 64 << 20,
+            buffer: 64 << 20,
+            connections: 65_536,
+            pending: 65_536,
+            head: 64 << 10,
+            body: None,
+        }
     }
 }
 
@@ -166,6 +217,9 @@ impl Default for Limits {
 pub struct Timeouts {
     /// A call's deadline where neither the call nor the service's URL says one.
     pub call: Duration,
+    /// The same over HTTP, until the answer's head; `None` where `call` is not
+    /// written: callers over HTTP know no deadline that they do not name.
+    pub call_over_http: Option<Duration>,
     /// Making one connection to an endpoint.
     pub connect: Duration,
     /// After which a caller that has said nothing passes as plain TCP, where a
@@ -173,6 +227,9 @@ pub struct Timeouts {
     pub detect: Duration,
     /// Idle time after which a heartbeat is sent; three silent ones close.
     pub heartbeat: Duration,
+    /// After which a plain TCP connection is broken off by which nothing came or
+    /// went; `None` for never.
+    pub idle: Option<Duration>,
     /// From SIGTERM to closing connections that still have calls in flight.
     pub drain: Duration,
 }
@@ -181,9 +238,11 @@ impl Default for Timeouts {
     fn default() -> Self {
         Timeouts {
             call: Duration::from_millis(1000),
+            call_over_http: None,
             connect: Duration::from_millis(3000),
             detect: Duration::from_millis(100),
             heartbeat: Duration::from_secs(60),
+            idle: None,
             drain: Duration::from_secs(30),
         }
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use governance::Finding;
 use governance::document::{Mapping, Node, Position, Report, parse_one};
 
-use super::value::{bind_or_port, duration, host_and_port, size};
-use super::{AccessLog, Config, Limits, Timeouts, listener, service};
+use super::value::{bind_or_port, duration, host_and_port, optional_duration, optional_size, size};
+use super::{AccessLog, Config, Limits, Timeouts, addresses, listener, service};
 
 /// More worker threads than any machine has CPUs for.
 const MAX_WORKERS: u64 = 1024;
@@ -62,6 +62,7 @@ fn config(file: &Path, root: &Node, report: &mut Report) -> Option<Config> {
         labels: top.text_map("labels", report),
         services: service::services(&mut top, report),
         rules: rules(&mut top, folder, report),
+        scripts: top.boolean("scripts", report).unwrap_or(false),
         listeners: listener::listeners(&mut top, !store.is_empty(), report),
         limits: limits(&mut top, report),
         timeouts: timeouts(&mut top, report),
@@ -79,6 +80,7 @@ fn config(file: &Path, root: &Node, report: &mut Report) -> Option<Config> {
             "give the admin pages a port of their own",
         );
     }
+    addresses::check(&mut top, &config, report);
     top.finish(report);
     Some(config)
 }
@@ -166,6 +168,15 @@ fn limits(top: &mut Mapping<'_>, report: &mut Report) -> Limits {
         )),
         connections: count("connections", default.connections, &mut mapping, report),
         pending: count("pending", default.pending, &mut mapping, report),
+        head: u32::try_from(size(
+            &mut mapping,
+            "head",
+            8 << 10..=1 << 20,
+            default.head.into(),
+            report,
+        ))
+        .unwrap_or(default.head),
+        body: optional_size(&mut mapping, "body", 0..=1 << 40, report),
     };
     mapping.finish(report);
     limits
@@ -175,11 +186,14 @@ fn timeouts(top: &mut Mapping<'_>, report: &mut Report) -> Timeouts {
     let default = Timeouts::default();
     let Some(mut mapping) = top.mapping("timeouts", report) else { return default };
     let (ms, hour) = (Duration::from_millis, Duration::from_secs(3600));
+    let call = duration(&mut mapping, "call", ms(1)..=hour, default.call, report);
     let timeouts = Timeouts {
-        call: duration(&mut mapping, "call", ms(1)..=hour, default.call, report),
+        call,
+        call_over_http: mapping.value("call").is_some().then_some(call),
         connect: duration(&mut mapping, "connect", ms(1)..=hour, default.connect, report),
         detect: duration(&mut mapping, "detect", ms(1)..=ms(10_000), default.detect, report),
         heartbeat: duration(&mut mapping, "heartbeat", ms(100)..=hour, default.heartbeat, report),
+        idle: optional_duration(&mut mapping, "idle", ms(100)..=hour * 24, report),
         drain: duration(&mut mapping, "drain", Duration::ZERO..=hour, default.drain, report),
     };
     mapping.finish(report);

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use governance::document::{Mapping, Node, Report, Value};
 
 use super::value::{peer, protocol};
-use super::{Protocol, StaticEndpoint, StaticService};
+use super::{Protocol, StaticEndpoint, StaticService, addresses};
 
 /// A provider's weight where nothing else is said, as in Dubbo
 /// (`org.apache.dubbo.rpc.Constants.DEFAULT_WEIGHT`).
@@ -47,6 +47,7 @@ fn service(node: &Node, report: &mut Report) -> Option<StaticService> {
     let name = mapping.required("name", report).and_then(|node| name(node, report));
     let protocol: Option<Protocol> =
         mapping.required("protocol", report).and_then(|node| protocol(node, report));
+    let addresses = addresses::addresses(&mut mapping, protocol, report);
     mapping.required("endpoints", report);
     let mut seen = HashSet::new();
     let mut endpoints = Vec::new();
@@ -64,7 +65,7 @@ fn service(node: &Node, report: &mut Report) -> Option<StaticService> {
         endpoints.push(endpoint);
     }
     mapping.finish(report);
-    Some(StaticService { name: name?, protocol: protocol?, endpoints })
+    Some(StaticService { name: name?, protocol: protocol?, addresses, endpoints })
 }
 
 /// A service's name: whatever callers may put into a request, but not nothing.

@@ -17,7 +17,7 @@ services:
     endpoints:
       - {address: "127.0.0.1:20990", weight: 50, group: g1, version: 1.0.0, labels: {region: hz}}
       - {address: "[::1]:20990"}
-  - {name: db, protocol: tcp, endpoints: [{address: "10.0.0.3:3306"}]}
+  - {name: db, protocol: tcp, addresses: ["10.96.0.7:3306", "*:3307"], endpoints: [{address: "10.0.0.3:3306"}]}
 listeners:
   - {name: out, bind: "127.0.0.1:20880", direction: outbound, protocols: [dubbo], default_service: lab.EchoService}
   - name: in
@@ -26,10 +26,11 @@ listeners:
     app: localhost:20991
     register: {advertise: "10.0.0.7:20881", urls: ["dubbo://0.0.0.0:0/lab.EchoService?version=1.0.0"]}
   - {name: gw, bind: "[::]:8080", direction: gateway}
-  - {name: db, bind: "127.0.0.1:3306", direction: outbound, protocols: [dubbo, tcp], default_service: db}
-limits: {frame: 8MiB, buffer: 1.5MiB, connections: 100, pending: 200}
-timeouts: {call: 1.5s, connect: 200ms, detect: 50ms, heartbeat: 5s, drain: 0s}
+  - {name: db, bind: "127.0.0.1:3306", direction: outbound, protocols: [dubbo, tcp], default_service: db, use_original_dst: true}
+limits: {frame: 8MiB, buffer: 1.5MiB, connections: 100, pending: 200, head: 16KiB, body: 1MiB}
+timeouts: {call: 1.5s, connect: 200ms, detect: 50ms, heartbeat: 5s, idle: 8h, drain: 0s}
 access_log: logs/access.log
+scripts: true
 "#;
 
 fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -49,9 +50,21 @@ fn everything_that_can_be_written_is_read() {
     let listener = |name: &str, bind: &str, direction, default: Option<&str>| Listener {
         name: name.to_owned(),
         bind: bind.parse().unwrap(),
+        protocols: match direction {
+            Direction::Outbound => vec![Protocol::Dubbo],
+            Direction::Inbound { .. } | Direction::Gateway => {
+                vec![
+                    Protocol::Dubbo,
+                    Protocol::Grpc,
+                    Protocol::Triple,
+                    Protocol::Http1,
+                    Protocol::Http2,
+                ]
+            }
+        },
         direction,
-        protocols: vec![Protocol::Dubbo],
         default_service: default.map(str::to_owned),
+        use_original_dst: false,
     };
     let dubbo_or_tcp = vec![Protocol::Dubbo, Protocol::Tcp];
     let expected = Config {
@@ -65,6 +78,7 @@ fn everything_that_can_be_written_is_read() {
             StaticService {
                 name: "lab.EchoService".to_owned(),
                 protocol: Protocol::Dubbo,
+                addresses: vec![],
                 endpoints: vec![
                     endpoint("127.0.0.1:20990", 50, "g1", "1.0.0", labels(&[("region", "hz")])),
                     endpoint("[::1]:20990", 100, "", "", labels(&[])),
@@ -73,10 +87,15 @@ fn everything_that_can_be_written_is_read() {
             StaticService {
                 name: "db".to_owned(),
                 protocol: Protocol::Tcp,
+                addresses: vec![
+                    ServiceAddress { ip: Some([10, 96, 0, 7].into()), port: 3306 },
+                    ServiceAddress { ip: None, port: 3307 },
+                ],
                 endpoints: vec![endpoint("10.0.0.3:3306", 100, "", "", labels(&[]))],
             },
         ],
         rules: vec![],
+        scripts: true,
         listeners: vec![
             listener("out", "127.0.0.1:20880", Direction::Outbound, Some("lab.EchoService")),
             listener(
@@ -94,15 +113,25 @@ fn everything_that_can_be_written_is_read() {
             listener("gw", "[::]:8080", Direction::Gateway, None),
             Listener {
                 protocols: dubbo_or_tcp,
+                use_original_dst: true,
                 ..listener("db", "127.0.0.1:3306", Direction::Outbound, Some("db"))
             },
         ],
-        limits: Limits { frame: 8 << 20, buffer: 3 << 19, connections: 100, pending: 200 },
+        limits: Limits {
+            frame: 8 << 20,
+            buffer: 3 << 19,
+            connections: 100,
+            pending: 200,
+            head: 16 << 10,
+            body: Some(1 << 20),
+        },
         timeouts: Timeouts {
             call: Duration::from_millis(1500),
+            call_over_http: Some(Duration::from_millis(1500)),
             connect: Duration::from_millis(200),
             detect: Duration::from_millis(50),
             heartbeat: Duration::from_secs(5),
+            idle: Some(Duration::from_secs(8 * 3600)),
             drain: Duration::ZERO,
         },
         access_log: Some(AccessLog::File("/etc/spanwire/logs/access.log".into())),
@@ -115,7 +144,9 @@ fn one_listener_is_enough() {
     let text = "listeners: [{name: out, bind: '0.0.0.0:20880', direction: outbound}]";
     let config = parse(Path::new("proxy.yaml"), text).unwrap();
     assert_eq!(config.listeners.len(), 1);
-    assert_eq!(config.listeners[0].protocols, [Protocol::Dubbo]);
+    let told_apart =
+        [Protocol::Dubbo, Protocol::Grpc, Protocol::Triple, Protocol::Http1, Protocol::Http2];
+    assert_eq!(config.listeners[0].protocols, told_apart);
     assert!(config.workers >= 1);
     assert_eq!((config.admin, config.state, config.access_log), (None, None, None));
     assert_eq!((config.limits, config.timeouts), (Limits::default(), Timeouts::default()));
@@ -183,7 +214,7 @@ fn every_mistake_is_found_at_once() {
             "1:1 unknown key \"wokers\"|did you mean workers?",
             "2:8 admin \"nowhere\" is not an address to listen on|write IP:PORT, e.g. 127.0.0.1:20880, or 0.0.0.0:20880 to listen on every interface",
             "4:11 \"a b\" cannot be a service's name|write it as callers do, e.g. com.example.EchoService",
-            "5:15 protocol bolt is not served by this build|this build serves: dubbo, tcp",
+            "5:15 protocol bolt is not served by this build|this build serves: dubbo, grpc, triple, http1, http2, tcp",
             "7:19 address \"x\" is not HOST:PORT|write e.g. 127.0.0.1:20880, provider.local:20880 or [::1]:20880",
             "7:22 unknown key \"wieght\"|did you mean weight?",
             "9:45 there is no direction \"sideways\"|outbound takes the local application's calls, inbound hands calls to it, gateway takes calls from anywhere",
@@ -242,13 +273,14 @@ fn mistakes_at_the_top() {
 #[test]
 fn mistakes_in_limits_and_timeouts() {
     check_line(
-        "limits: {frame: 2GiB, buffer: 1, connections: 0, pending: many, queue: 1}",
+        "limits: {frame: 2GiB, buffer: 1, connections: 0, pending: many, head: 1KiB, queue: 1}",
         &[
             "1:17 frame is 2GiB, but must be from 1KiB to 2147483647B|",
             "1:31 buffer is 1, but must be from 64KiB to 64GiB|",
             "1:47 connections is 0, but must be from 1 to 10000000|",
             "1:59 pending must be a whole number, but is \"many\"|",
-            "1:65 unknown key \"queue\"|known here: frame, buffer, connections, pending",
+            "1:71 head is 1KiB, but must be from 8KiB to 1MiB|",
+            "1:77 unknown key \"queue\"|known here: frame, buffer, connections, pending, head, body",
         ],
     );
     check_line(
@@ -272,7 +304,9 @@ fn mistakes_in_services() {
     check_line("services: [{name: a, protocol: dubbo}]", &["1:12 endpoints is missing|"]);
     check_line(
         "services: [{name: a, protocol: smoke, endpoints: []}]",
-        &["1:32 there is no protocol \"smoke\"|this build serves: dubbo, tcp"],
+        &[
+            "1:32 there is no protocol \"smoke\"|this build serves: dubbo, grpc, triple, http1, http2, tcp",
+        ],
     );
     let endpoints =
         |list: &str| format!("services: [{{name: a, protocol: dubbo, endpoints: [{list}]}}]");
@@ -335,10 +369,10 @@ fn mistakes_in_listeners() {
     let hint =
         "write it as Dubbo does, e.g. dubbo://0.0.0.0:0/com.example.EchoService?version=1.0.0";
     check(
-        "store: http://a:1\nlisteners:\n- name: a\n  bind: 0.0.0.0:1\n  direction: inbound\n  app: b:1\n  register:\n    advertise: c:1\n    urls:\n    - tri://a/b\n    - dubbo://a\n    - x\n",
+        "store: http://a:1\nlisteners:\n- name: a\n  bind: 0.0.0.0:1\n  direction: inbound\n  app: b:1\n  register:\n    advertise: c:1\n    urls:\n    - bolt://a/b\n    - dubbo://a\n    - x\n",
         &[
             &format!(
-                "10:7 \"tri://a/b\" is not a provider URL: it does not start with dubbo://|{hint}"
+                "10:7 \"bolt://a/b\" is not a provider URL: it starts with neither dubbo:// nor tri://|{hint}"
             ),
             &format!("11:7 \"dubbo://a\" is not a provider URL: it names no service|{hint}"),
             &format!("12:7 \"x\" is not a provider URL: url \"x\" has no protocol|{hint}"),
@@ -351,8 +385,10 @@ fn mistakes_in_listeners() {
         ],
     );
     check_listener(
-        "{name: a, bind: '0.0.0.0:1', direction: gateway, protocols: [dubbo, grpc]}",
-        &["2:71 protocol grpc is not served by this build|this build serves: dubbo, tcp"],
+        "{name: a, bind: '0.0.0.0:1', direction: gateway, protocols: [dubbo, bolt]}",
+        &[
+            "2:71 protocol bolt is not served by this build|this build serves: dubbo, grpc, triple, http1, http2, tcp",
+        ],
     );
     check_listener(
         "{name: a, bind: '0.0.0.0:1', direction: gateway, protocols: [tcp]}",

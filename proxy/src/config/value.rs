@@ -14,10 +14,10 @@ use super::quantity::{self, ShownDuration, ShownSize};
 const PROTOCOLS: [(&str, Option<Protocol>); 7] = [
     ("dubbo", Some(Protocol::Dubbo)),
     ("bolt", None),
-    ("grpc", None),
-    ("triple", None),
-    ("http1", None),
-    ("http2", None),
+    ("grpc", Some(Protocol::Grpc)),
+    ("triple", Some(Protocol::Triple)),
+    ("http1", Some(Protocol::Http1)),
+    ("http2", Some(Protocol::Http2)),
     ("tcp", Some(Protocol::Tcp)),
 ];
 
@@ -173,6 +173,16 @@ pub(super) fn duration(
     DURATION.within(mapping, key, &range, report).unwrap_or(default)
 }
 
+/// A duration within `range`; `None` when the key is absent.
+pub(super) fn optional_duration(
+    mapping: &mut Mapping<'_>,
+    key: &'static str,
+    range: RangeInclusive<Duration>,
+    report: &mut Report,
+) -> Option<Duration> {
+    DURATION.within(mapping, key, &range, report)
+}
+
 /// A size in bytes within `range`; `default` when the key is absent.
 pub(super) fn size(
     mapping: &mut Mapping<'_>,
@@ -182,6 +192,16 @@ pub(super) fn size(
     report: &mut Report,
 ) -> u64 {
     SIZE.within(mapping, key, &range, report).unwrap_or(default)
+}
+
+/// A size in bytes within `range`; `None` when the key is absent.
+pub(super) fn optional_size(
+    mapping: &mut Mapping<'_>,
+    key: &'static str,
+    range: RangeInclusive<u64>,
+    report: &mut Report,
+) -> Option<u64> {
+    SIZE.within(mapping, key, &range, report)
 }
 
 impl<T: Copy + PartialOrd> Quantity<T> {

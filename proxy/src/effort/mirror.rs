@@ -49,6 +49,7 @@ pub(crate) fn mirror<C: FrameCodec>(
             hop: Hop { endpoint, tried: Tried::new() },
             index,
             deadline: route.deadline,
+            timeout: None,
             actives: 0,
             cluster: None,
             orders: Orders::default(),

@@ -140,6 +140,7 @@ impl<C: FrameCodec> Effort<C> {
                 hop: Hop { endpoint, tried: Tried::new() },
                 index,
                 deadline: self.deadline,
+                timeout: None,
                 actives: 0,
                 cluster: None,
                 orders: Orders::default(),

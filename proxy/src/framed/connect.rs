@@ -15,6 +15,7 @@ use crate::forward;
 use crate::listener::ListenerContext;
 use crate::metrics::Side;
 use crate::route::Route;
+use crate::worker::Dialed;
 
 impl<C: FrameCodec> Engine<C> {
     /// Serves a caller until its connection ends.
@@ -110,8 +111,8 @@ impl<C: FrameCodec> Engine<C> {
         endpoint: EndpointId,
         limit: Duration,
     ) {
-        let socket = match self.worker.dial_within(&link.peer, limit).await {
-            Ok(socket) if !link.is_closed() => socket,
+        let Dialed { socket, own: _own } = match self.worker.dial_within(&*link.peer, limit).await {
+            Ok(dialed) if !link.is_closed() => dialed,
             Ok(_) => return self.lost(&link, None),
             Err(error) => {
                 self.worker.connect_failed(endpoint, &link.peer, &error);

@@ -24,6 +24,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use codec::Reason;
+use governance::ScriptReason;
 
 pub(crate) use detection::DetectionMetrics;
 pub use method::MethodMetrics;
@@ -33,6 +34,7 @@ pub use text::{CONTENT_TYPE, Family, Label, Text};
 pub use worker::{Failback, Side, WorkerMetrics};
 
 use crate::detect::Detected;
+use crate::redirected::Origin;
 use label_sets::LabelSets;
 use method::{BOUNDS, MethodSum, outcomes};
 use worker::{SideCells, WorkerCells};
@@ -95,6 +97,7 @@ impl Metrics {
         render_calls(&mut text, &workers);
         render_worker_cells(&mut text, &workers);
         render_detections(&mut text, &workers);
+        render_origins(&mut text, &workers);
         text.counter(
             "spanwire_config_reloads_total",
             "Changed configurations, by what became of them.",
@@ -178,6 +181,31 @@ fn render_detections(text: &mut Text, workers: &[Arc<WorkerMetrics>]) {
     }
 }
 
+fn render_origins(text: &mut Text, workers: &[Arc<WorkerMetrics>]) {
+    let mut sums = BTreeMap::<String, [u64; Origin::LABELS.len()]>::new();
+    for worker in workers {
+        worker.each_listener(|listener, found| {
+            let Some(origins) = found.origins() else { return };
+            let sum = sums.entry(listener.to_owned()).or_default();
+            for (total, count) in sum.iter_mut().zip(origins) {
+                *total += count;
+            }
+        });
+    }
+    if sums.is_empty() {
+        return;
+    }
+    let mut origins = text.counter(
+        "spanwire_connections_redirected_total",
+        "Callers' connections by where they were going to, at listeners with use_original_dst.",
+    );
+    for (listener, sum) in &sums {
+        for (label, count) in Origin::LABELS.into_iter().zip(sum) {
+            origins.sample(&[("listener", listener), ("to", label)], count);
+        }
+    }
+}
+
 /// A counter's name, its help text, and where its number is.
 type Row<Cells> = (&'static str, &'static str, fn(&Cells) -> u64);
 
@@ -192,6 +220,14 @@ fn render_worker_cells(text: &mut Text, workers: &[Arc<WorkerMetrics>]) {
     for reason in Reason::ALL {
         let count = sum(&|cells| cells.faults[reason as usize].get());
         faults.sample(&[("reason", reason.label())], count);
+    }
+    let mut scripts = text.counter(
+        "spanwire_script_failures_total",
+        "Calls for which a script rule had no answer, by why; the rule was left out.",
+    );
+    for reason in ScriptReason::ALL {
+        let count = sum(&|cells| cells.script_failures[reason as usize].get());
+        scripts.sample(&[("reason", reason.label())], count);
     }
     let single: [Row<WorkerCells>; 7] = [
         (

@@ -55,7 +55,8 @@ impl Window {
         let share = |count: u32| f64::from(count) * budget.percent / 100.0;
         let Some(interval) = budget.interval else {
             let always = budget.min_concurrency.unwrap_or(MIN_CONCURRENCY);
-            return f64::from(retrying) < share(in_flight).max(f64::from(always));
+            // Whole retries only, as in Envoy.
+            return f64::from(retrying) < share(in_flight).floor().max(f64::from(always));
         };
         self.turn(interval, now);
         let always = f64::from(budget.min_per_second.unwrap_or(0)) * interval.as_secs_f64();
@@ -87,6 +88,8 @@ mod tests {
         assert!(allows(100, 19) && !allows(100, 20));
         let few = RetryBudget { min_concurrency: Some(0), ..budget(0.0) };
         assert!(!window.allows(&few, 100, 0, now));
+        let some = RetryBudget { min_concurrency: Some(0), ..budget(10.0) };
+        assert!(!window.allows(&some, 9, 0, now) && window.allows(&some, 10, 0, now));
     }
 
     #[test]

@@ -33,6 +33,7 @@ struct Counts {
     in_flight: AtomicU32,
     waiting: AtomicU32,
     retries: AtomicU32,
+    connections: AtomicU32,
 }
 
 /// The destinations of one worker.
@@ -115,6 +116,16 @@ impl Drop for Waiting {
     }
 }
 
+/// A connection that is one call, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Connection(Arc<Counts>);
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// A retry that is going on, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Repeat(Arc<Counts>);
@@ -135,7 +146,7 @@ fn take(count: &AtomicU32, limit: Option<u32>) -> Result<(), u32> {
 fn full(policy: &TrafficPolicy, limit: u32, what: &str, key: &'static str) -> Fault {
     Fault::new(
         Reason::Overloaded,
-        format!("{limit} calls {what}, as many as {} allows; the call was not sent", policy.rule),
+        format!("{limit} {what}, as many as {} allows; the call was not sent", policy.rule),
         format!("raise `{key}` of its connectionPool, or add endpoints"),
     )
 }
@@ -158,7 +169,7 @@ impl Destination {
     ) -> Result<Place, Fault> {
         let limit = policy.connection_pool.as_ref().and_then(|pool| pool.max_requests);
         take(&self.counts.in_flight, limit)
-            .map_err(|limit| full(policy, limit, "are in flight", "http2MaxRequests"))?;
+            .map_err(|limit| full(policy, limit, "calls are in flight", "http2MaxRequests"))?;
         if let Some(budget) = policy.retry_budget.as_ref().filter(|_| !is_retry) {
             self.window.borrow_mut().called(budget, now);
         }
@@ -172,9 +183,34 @@ impl Destination {
     pub(crate) fn wait(&self, policy: &TrafficPolicy) -> Result<Waiting, Fault> {
         let limit = policy.connection_pool.as_ref().and_then(|pool| pool.max_pending_requests);
         take(&self.counts.waiting, limit).map_err(|limit| {
-            full(policy, limit, "wait for a connection", "http1MaxPendingRequests")
+            full(policy, limit, "calls wait for a connection", "http1MaxPendingRequests")
         })?;
         Ok(Waiting(self.counts.clone()))
+    }
+
+    /// A place among the connections of plain TCP (`tcp.maxConnections`).
+    ///
+    /// # Errors
+    /// When there are as many as the policy allows.
+    pub(crate) fn connect(&self, policy: &TrafficPolicy) -> Result<Connection, Fault> {
+        let limit = policy.connection_pool.as_ref().and_then(|pool| pool.max_connections);
+        take(&self.counts.connections, limit)
+            .map_err(|limit| full(policy, limit, "connections are open", "maxConnections"))?;
+        Ok(Connection(self.counts.clone()))
+    }
+
+    /// An attempt ended so; says whether its endpoint is left out from now on.
+    pub(crate) fn ended(
+        &self,
+        endpoint: EndpointId,
+        ending: Ending,
+        health: &Health,
+        now: Instant,
+    ) -> bool {
+        let Some(policy) = self.policy.upgrade() else { return false };
+        let Some(detection) = &policy.outlier_detection else { return false };
+        let hosts = self.hosts.get();
+        self.outliers.borrow_mut().ended(detection, endpoint, ending, hosts, health, now)
     }
 
     /// Leave for one retry: within the budget, or where there is none within
@@ -205,10 +241,7 @@ impl Place {
         health: &Health,
         now: Instant,
     ) -> bool {
-        let Destination { policy, outliers, hosts, .. } = &*self.destination;
-        let Some(policy) = policy.upgrade() else { return false };
-        let Some(detection) = &policy.outlier_detection else { return false };
-        outliers.borrow_mut().ended(detection, endpoint, ending, hosts.get(), health, now)
+        self.destination.ended(endpoint, ending, health, now)
     }
 }
 
@@ -236,6 +269,7 @@ mod tests {
             max_requests: Some(2),
             max_pending_requests: Some(1),
             max_retries: Some(1),
+            max_connections: Some(1),
             ..ConnectionPool::default()
         });
         let (counters, now) = (Counters::default(), Instant::now());
@@ -255,6 +289,10 @@ mod tests {
         assert!(waiting.is_ok() && other.wait(&policy).is_err());
         drop(waiting);
         assert!(other.wait(&policy).is_ok());
+        let connection = one.connect(&policy);
+        assert!(connection.is_ok() && other.connect(&policy).is_err());
+        drop(connection);
+        assert!(other.connect(&policy).is_ok());
         let repeat = one.may_repeat(&policy, now);
         assert!(repeat.is_some() && other.may_repeat(&policy, now).is_none());
         drop(repeat);

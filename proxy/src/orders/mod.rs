@@ -4,7 +4,7 @@
 //! * [`Orders`]: of one call, as [`crate::route`] hands them on.
 //! * [`ending`]: how attempts end, which of them are repeated, and how soon.
 //! * [`destination`]: what is counted of the calls that one traffic policy is about:
-//!   those in flight, those that wait for a connection, retries.
+//!   those in flight, those that wait for a connection, retries, connections of plain TCP.
 //! * [`budget`]: how many retries there may be beside other calls.
 //! * [`outliers`]: endpoints that failed too often and are left out for a while.
 //!
@@ -25,7 +25,9 @@ use std::time::Duration;
 
 use governance::{Decision, Directives, Mirrors, TrafficPolicy};
 
-pub(crate) use destination::{Counters, Destination, Destinations, Place, Repeat, Waiting};
+pub(crate) use destination::{
+    Connection, Counters, Destination, Destinations, Place, Repeat, Waiting,
+};
 pub(crate) use ending::{Ending, backoff, is_repeated};
 
 /// What is ordered for one call.

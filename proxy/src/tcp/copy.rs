@@ -7,7 +7,8 @@
 //!
 //! Each side may end while the other goes on (half-close). A side that breaks is
 //! passed on as a reset, because to a protocol without lengths an end would say
-//! that everything came.
+//! that everything came; so does one whose time is up, on both
+//! sides.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
+use super::clock::{Clock, Expired};
 use crate::metrics::{Side, WorkerMetrics};
 
 /// Reads that one connection gets before others get their turn.
@@ -34,6 +36,8 @@ pub(super) enum Ending {
     Caller(io::Error),
     /// The endpoint broke it off.
     Endpoint(io::Error),
+    /// Its time is up.
+    Expired(Expired),
 }
 
 impl Ending {
@@ -51,6 +55,10 @@ impl fmt::Display for Ending {
             Ending::Both => f.write_str("both sides ended"),
             Ending::Caller(error) => write!(f, "the caller broke it off: {error}"),
             Ending::Endpoint(error) => write!(f, "the endpoint broke it off: {error}"),
+            Ending::Expired(Expired::Idle(time)) => {
+                write!(f, "nothing was passed on for {time:?}")
+            }
+            Ending::Expired(Expired::Old(time)) => write!(f, "it has lasted for {time:?}"),
         }
     }
 }
@@ -65,40 +73,57 @@ pub(super) struct Copied {
     pub(super) down: u64,
 }
 
-/// Carries bytes until both sides have ended, or one broke.
+/// Carries bytes until both sides have ended, one broke, or its time is up.
 pub(super) async fn copy(
     metrics: &WorkerMetrics,
     scratch: &RefCell<Box<[u8]>>,
     caller: &TcpStream,
     endpoint: &TcpStream,
+    mut clock: Option<Clock>,
 ) -> Copied {
     let mut up = Way::new((caller, Side::Downstream), (endpoint, Side::Upstream));
     let mut down = Way::new((endpoint, Side::Upstream), (caller, Side::Downstream));
-    let ending = poll_fn(|cx| {
+    let broken = poll_fn(|cx| {
         let scratch = &mut *scratch.borrow_mut();
-        let up_ended = up.poll(cx, scratch, metrics)?;
-        let down_ended = down.poll(cx, scratch, metrics)?;
-        ready!(up_ended);
-        ready!(down_ended);
-        Poll::Ready(Ok(()))
+        let up_ended = match up.poll(cx, scratch, metrics) {
+            Ok(ended) => ended,
+            Err((side, error)) => return Poll::Ready(Some(Ending::broken(side, error))),
+        };
+        let down_ended = match down.poll(cx, scratch, metrics) {
+            Ok(ended) => ended,
+            Err((side, error)) => return Poll::Ready(Some(Ending::broken(side, error))),
+        };
+        if up_ended.is_ready() && down_ended.is_ready() {
+            return Poll::Ready(None);
+        }
+        let Some(clock) = &mut clock else { return Poll::Pending };
+        clock.poll(cx, up.carried + down.carried).map(|why| Some(Ending::Expired(why)))
     })
     .await;
-    let ending = match ending {
-        Err((side, error)) => {
-            let other = if side == Side::Downstream { endpoint } else { caller };
-            // Closed with a reset, and without what waits to be sent to it.
-            if let Err(error) = SockRef::from(other).set_linger(Some(Duration::ZERO)) {
-                tracing::debug!(%error, "ended instead of reset");
-            }
-            Ending::broken(side, error)
+    let ending = match broken {
+        Some(ending) => {
+            let others: &[_] = match ending {
+                Ending::Caller(_) => &[endpoint],
+                Ending::Endpoint(_) => &[caller],
+                Ending::Both | Ending::Expired(_) => &[caller, endpoint],
+            };
+            others.iter().for_each(|socket| close_with_reset(socket));
+            ending
         }
-        Ok(()) => match (down.refused.take(), up.refused.take()) {
+        None => match (down.refused.take(), up.refused.take()) {
             (Some(error), _) => Ending::Caller(error),
             (None, Some(error)) => Ending::Endpoint(error),
             (None, None) => Ending::Both,
         },
     };
     Copied { ending, up: up.carried, down: down.carried }
+}
+
+/// Has a socket closed with a reset, and without what waits to be sent to it.
+pub(crate) fn close_with_reset(socket: &TcpStream) {
+    if let Err(error) = SockRef::from(socket).set_linger(Some(Duration::ZERO)) {
+        tracing::debug!(%error, "ended instead of reset");
+    }
 }
 
 /// A socket and whose it is.

@@ -3,6 +3,8 @@
 //! * here: which endpoint a connection goes to, and what is counted of it. The
 //!   same steps as in [`crate::forward`], one after the other, because here a call
 //!   may well be a future: it lasts long and allocates once.
+//! * [`to`]: which service or address a connection is for.
+//! * [`terms`]: how long it may take, and last.
 //! * [`mod@copy`]: the bytes.
 //!
 //! A connection is routed, balanced and counted as a call of the method `connect`
@@ -10,35 +12,41 @@
 //!
 //! Not here: which connections are plain TCP (see [`crate::detect`]).
 
+mod clock;
 mod copy;
 mod head;
+mod terms;
+mod to;
 
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use codec::{Fault, Outcome, Reason};
 use governance::{EndpointId, Mock};
-use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::time::timeout_at;
 
 use crate::config::Protocol;
-use crate::listener::{Destination, ListenerContext};
+use crate::listener::ListenerContext;
 use crate::methods::Method;
 use crate::metrics::Side;
 use crate::observe::{Record, observe_record};
+use crate::orders;
+use crate::redirected::Origin;
 use crate::route::{self, Ask, Refusal, Tried};
-use crate::worker::Worker;
+use crate::worker::{Dialed, Worker};
+use clock::Clock;
+pub(crate) use copy::close_with_reset;
 use copy::{Copied, Ending, copy};
 use head::Connect;
+use terms::Terms;
+use to::To;
 
 /// Bytes read from a socket at once.
 const SCRATCH: usize = 64 << 10;
-/// Unanswered probes after which a peer is gone, as with heartbeats.
-const PROBES: u32 = 3;
 
 /// The plain TCP connections of one worker.
 pub(crate) struct Tcp {
@@ -60,9 +68,13 @@ struct Connection<'a> {
 /// The endpoint that took it.
 struct Connected {
     method: Rc<Method>,
-    id: EndpointId,
+    /// `None` for an address that is no service's endpoint.
+    id: Option<EndpointId>,
     address: String,
-    socket: TcpStream,
+    dialed: Dialed,
+    terms: Terms,
+    /// Its place among those that a destination rule allows.
+    place: Option<orders::Connection>,
 }
 
 impl Tcp {
@@ -81,16 +93,19 @@ impl Tcp {
         listener: &ListenerContext,
         caller: TcpStream,
         peer: SocketAddr,
+        origin: Option<Origin>,
     ) {
         let _open = Counted::new(&self.open);
-        let service = match &listener.destination {
-            Destination::App(table) => Some(table.name()),
-            Destination::Mesh { default_service } => default_service.as_deref(),
-        };
-        let head = Connect { service };
+        let to = To::new(&listener.destination, origin.as_ref());
+        let head = Connect { service: to.service() };
         let host = peer.ip().to_string();
         let connection = Connection { listener, head, peer, host, started: Instant::now() };
-        match self.connect(&connection).await {
+        let connected = match to {
+            To::Service(_) => self.connect(&connection).await,
+            To::Address(address) => self.pass_on(&connection, address).await,
+            To::Nowhere => Err(to::nowhere()),
+        };
+        match connected {
             Ok(endpoint) => self.carry(&connection, caller, endpoint).await,
             Err(fault) => self.refuse(&connection, &fault),
         }
@@ -132,16 +147,53 @@ impl Tcp {
             };
             let id = route.hop.endpoint;
             let address = route.method.address_of(route.index).unwrap_or_default();
-            match worker.dial(&address).await {
-                Ok(socket) => {
+            let policy = route.orders.policy.as_ref();
+            let terms = Terms::new(&worker.timeouts, policy.map(|policy| &**policy));
+            let destination =
+                policy.map(|policy| (policy, worker.destination(policy, Instant::now())));
+            let place = match &destination {
+                Some((policy, one)) => Some(one.connect(policy)?),
+                None => None,
+            };
+            let dialed = worker.dial_within(&*address, terms.connect).await;
+            if let Some((_, one)) = &destination
+                && one.ended(id, ending_of(&dialed), &worker.health, Instant::now())
+            {
+                worker.metrics.ejected();
+            }
+            match dialed {
+                Ok(dialed) => {
                     worker.health.connected(id);
-                    return Ok(Connected { method: route.method, id, address, socket });
+                    let (method, id) = (route.method, Some(id));
+                    return Ok(Connected { method, id, address, dialed, terms, place });
                 }
                 Err(error) => {
                     worker.connect_failed(id, &address, &error);
                     worker.metrics.retried();
                     tried.push(id);
                 }
+            }
+        }
+    }
+
+    /// Connects to where the caller was going to, which is no service's address.
+    async fn pass_on(
+        &self,
+        connection: &Connection<'_>,
+        address: SocketAddr,
+    ) -> Result<Connected, Fault> {
+        let worker = &self.worker;
+        match worker.dial(address).await {
+            Ok(dialed) => {
+                let (protocol, listener) = (Protocol::Tcp.name(), connection.listener);
+                let method = route::unrouted_method(worker, protocol, listener, &connection.head);
+                let terms = Terms::new(&worker.timeouts, None);
+                let address = address.to_string();
+                Ok(Connected { method, id: None, address, dialed, terms, place: None })
+            }
+            Err(error) => {
+                worker.metrics.connect_failed();
+                Err(to::unreachable(address, &error))
             }
         }
     }
@@ -154,25 +206,31 @@ impl Tcp {
 
     /// Steps 5 and 7: passes bytes on until both sides have ended.
     async fn carry(&self, connection: &Connection<'_>, caller: TcpStream, connected: Connected) {
-        let Connected { method, id, address, socket: endpoint } = connected;
+        let Connected { method, id, address, dialed, terms, place } = connected;
+        let Dialed { socket: endpoint, own } = dialed;
         let worker = &self.worker;
         let connecting = connection.started.elapsed();
         for socket in [&caller, &endpoint] {
-            if let Err(error) = keep_alive(socket, worker.timeouts.heartbeat) {
+            if let Err(error) = terms.keep_alive(socket) {
                 tracing::debug!(peer = %connection.peer, %error, "no keep-alive");
             }
         }
         worker.metrics.connection_opened(Side::Upstream);
         worker.metrics.call_started();
-        worker.health.sent(id);
+        if let Some(id) = id {
+            worker.health.sent(id);
+        }
 
+        let clock = Clock::start(terms.idle, terms.longest);
         let Copied { ending, up, down } =
-            copy(&worker.metrics, &self.scratch, &caller, &endpoint).await;
-        drop((caller, endpoint));
+            copy(&worker.metrics, &self.scratch, &caller, &endpoint, clock).await;
+        drop((caller, endpoint, own, place));
 
         let now = Instant::now();
-        // What an endpoint's latency is to calls, its handshake's is to connections.
-        worker.health.ended(id, Some(connecting), now);
+        if let Some(id) = id {
+            // What an endpoint's latency is to calls, its handshake's is to connections.
+            worker.health.ended(id, Some(connecting), now);
+        }
         worker.metrics.call_ended();
         worker.metrics.connection_closed(Side::Upstream);
         tracing::debug!(peer = %connection.peer, %ending, "a connection ended");
@@ -186,6 +244,7 @@ impl Tcp {
                 Ending::Both => Outcome::Success,
                 Ending::Caller(_) => Outcome::Cancelled,
                 Ending::Endpoint(_) => Outcome::Fault(Reason::ConnectionLost),
+                Ending::Expired(_) => Outcome::Fault(Reason::Timeout),
             },
             took: now - connection.started,
             bytes_in: up,
@@ -225,12 +284,12 @@ fn unanswerable(mock: &Mock) -> Fault {
     )
 }
 
-/// Has the system find out whether a silent peer is still there.
-fn keep_alive(socket: &TcpStream, idle: Duration) -> io::Result<()> {
-    // The system counts whole seconds.
-    let idle = idle.max(Duration::from_secs(1));
-    let probes = TcpKeepalive::new().with_time(idle).with_interval(idle).with_retries(PROBES);
-    SockRef::from(socket).set_tcp_keepalive(&probes)
+/// How an attempt to connect ended: as Envoy's, all that outlier detection sees.
+fn ending_of<T>(dialed: &io::Result<T>) -> orders::Ending {
+    match dialed {
+        Ok(_) => orders::Ending::Answered { http: 200, grpc: 0 },
+        Err(_) => orders::Ending::NotConnected,
+    }
 }
 
 /// One more, for as long as this lives.

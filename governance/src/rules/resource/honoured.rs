@@ -59,7 +59,7 @@ const fn row(
     Refused { at, keys, code, why, hint }
 }
 
-const REFUSED: [Refused; 23] = [
+const REFUSED: [Refused; 24] = [
     row(
         Place::VirtualService,
         &["tcp"],
@@ -188,9 +188,16 @@ const REFUSED: [Refused; 23] = [
     ),
     row(
         Place::HttpPool,
+        &["maxRequestsPerConnection", "maxConcurrentStreams"],
+        "connection-limit-not-honoured",
+        "a connection takes any number of calls",
+        "limit the calls in flight with http2MaxRequests",
+    ),
+    row(
+        Place::HttpPool,
         &["h2UpgradePolicy", "useClientProtocol"],
         "protocol-change-not-honoured",
-        "calls leave in the protocol in which they came",
+        "a service's protocol says what its endpoints speak",
         "remove it",
     ),
     row(

@@ -1,5 +1,6 @@
 package demo;
 
+import java.util.Collections;
 import org.apache.dubbo.common.Version;
 import org.apache.dubbo.config.ApplicationConfig;
 import org.apache.dubbo.config.ProtocolConfig;
@@ -20,7 +21,10 @@ public final class GreetingProvider {
         // The sidecar registers this application. One that has a registry keeps it
         // and is started with -Ddubbo.provider.register=false.
         service.setRegistry(new RegistryConfig("N/A"));
-        service.setProtocol(new ProtocolConfig("dubbo", port));
+        ProtocolConfig protocol = new ProtocolConfig("dubbo", port);
+        // 3.3 answers Triple on the same port; 2.7 does not know the parameter.
+        protocol.setParameters(Collections.singletonMap("ext.protocol", "tri"));
+        service.setProtocol(protocol);
         service.setInterface(GreetingService.class);
         service.setRef(name -> {
             work();

@@ -2,12 +2,14 @@ package interop;
 
 import com.google.gson.JsonObject;
 import java.util.Map;
+import org.apache.dubbo.common.stream.StreamObserver;
 
 /**
  * A real Triple consumer: what {@link Consumer} does, with the suites of {@link StreamService} and
  * {@link GreeterService} for references whose {@code interface} is one of these, and beside it:
  *
  * <pre>
+ * {"cmd":"tick","ref":"r1"}                          a stream until it ends, and what the caller was told
  * {"cmd":"script","headers":{":status":"200"},...}   a server of {@link ScriptedServer} that answers so; its port
  * {"cmd":"scripted"}                                 how often it was asked since
  * </pre>
@@ -25,6 +27,8 @@ public final class TripleConsumer {
         switch (Json.string(command, "cmd", "")) {
             case "suite":
                 return suite(command);
+            case "tick":
+                return tick(command);
             case "script":
                 return script(command);
             case "scripted":
@@ -34,6 +38,15 @@ public final class TripleConsumer {
             default:
                 return consumer.handle(command);
         }
+    }
+
+    @SuppressWarnings("unchecked")
+    private JsonObject tick(JsonObject command) {
+        StreamService service = (StreamService) consumer.reference(Json.string(command, "ref", ""));
+        JsonObject answer = Json.ok();
+        answer.addProperty("told", StreamCases.told(
+                answers -> service.tick("ticks", (StreamObserver<String>) (StreamObserver<?>) answers)));
+        return answer;
     }
 
     private JsonObject script(JsonObject command) throws Exception {

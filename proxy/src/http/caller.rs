@@ -1,0 +1,70 @@
+//! A caller's connection, as its calls know it.
+
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use codec::http::{Dialect, Version, outcome};
+
+use crate::listener::ListenerContext;
+
+/// The period in which streams that a caller cuts are counted together.
+const PERIOD: Duration = Duration::from_secs(1);
+/// So many cut streams in one period are no accident. Each costs a call to an
+/// endpoint, and the limit on open streams does not hold them back
+/// (CVE-2023-44487, "rapid reset").
+const CUTS: u32 = 2000;
+
+/// One connection.
+pub(super) struct Caller {
+    pub(super) listener: Rc<ListenerContext>,
+    pub(super) address: SocketAddr,
+    /// Its IP address.
+    pub(super) host: String,
+    pub(super) version: Version,
+    /// Set when its bytes are no HTTP any more.
+    pub(super) tunnel: Arc<AtomicBool>,
+    cuts: Cell<u32>,
+    period: Cell<Instant>,
+}
+
+impl Caller {
+    pub(super) fn new(
+        listener: Rc<ListenerContext>,
+        address: SocketAddr,
+        version: Version,
+    ) -> Self {
+        Caller {
+            listener,
+            address,
+            host: address.ip().to_string(),
+            version,
+            tunnel: Arc::default(),
+            cuts: Cell::new(0),
+            period: Cell::new(Instant::now()),
+        }
+    }
+
+    /// The name that metrics and logs have for its calls.
+    pub(super) fn protocol(&self, dialect: Dialect) -> &'static str {
+        outcome::protocol(dialect, self.version)
+    }
+
+    /// It cut a stream before its answer began.
+    pub(super) fn cut(&self) {
+        let now = Instant::now();
+        if now.duration_since(self.period.get()) > PERIOD {
+            self.period.set(now);
+            self.cuts.set(0);
+        }
+        self.cuts.set(self.cuts.get() + 1);
+    }
+
+    /// Whether it cuts too many.
+    pub(super) fn is_abusive(&self) -> bool {
+        self.cuts.get() > CUTS
+    }
+}

@@ -1,0 +1,161 @@
+//! HTTP/1.1 connections to endpoints: one request at a time on each, kept open
+//! for the next one.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use governance::EndpointId;
+use http::{Method, Request, StatusCode, request};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+
+use super::Http;
+use super::body::{Body, BodyError, Source as _, Upload, body_error_in};
+use super::liveness::Liveness;
+use super::socket::Socket;
+use super::upstream::{Held, NotConnected, Received, SendError};
+use crate::metrics::Side;
+use crate::route::Route;
+
+/// Idle connections kept for each endpoint and worker.
+const KEPT: usize = 128;
+/// How long a connection may have been idle that takes a request which cannot be
+/// repeated: below the shortest wait of common servers (Node: 5 s), because one
+/// that closes at this moment may have taken the request or not.
+const FRESH: Duration = Duration::from_secs(4);
+
+/// A connection that waits for its next request.
+pub(super) struct Idle {
+    sender: SendRequest<Upload>,
+    peer: Rc<str>,
+    since: Instant,
+}
+
+impl Idle {
+    /// Whether it is worth keeping.
+    pub(super) fn is_open(&self, since: Instant) -> bool {
+        self.since >= since && !self.sender.is_closed()
+    }
+}
+
+/// A connection that takes one request.
+pub(super) struct Sender {
+    http: Rc<Http>,
+    endpoint: EndpointId,
+    sender: SendRequest<Upload>,
+    peer: Rc<str>,
+    /// It had requests before.
+    reused: bool,
+}
+
+/// An idle connection to the endpoint, or a new one. `can_repeat`: the request
+/// does no harm if it is sent twice, and nothing of it is lost by sending it.
+pub(super) async fn get(
+    http: &Rc<Http>,
+    route: &Route,
+    can_repeat: bool,
+) -> Result<Sender, NotConnected> {
+    let endpoint = route.hop.endpoint;
+    while let Some(idle) = take(http, endpoint, can_repeat) {
+        let Idle { mut sender, peer, .. } = idle;
+        if sender.ready().await.is_ok() {
+            return Ok(Sender { http: http.clone(), endpoint, sender, peer, reused: true });
+        }
+    }
+    let worker = &http.worker;
+    let peer: Rc<str> = route.method.address_of(route.index).unwrap_or_default().into();
+    let socket = match worker.dial(&*peer).await {
+        Ok(socket) => socket,
+        Err(error) => {
+            worker.connect_failed(endpoint, &peer, &error);
+            return Err(NotConnected::Failed);
+        }
+    };
+    let socket = Socket::dialed(socket, worker.metrics.clone(), Liveness::heard());
+    let opened = http1::Builder::new()
+        .preserve_header_case(true)
+        .max_header_size(worker.limits.head as usize)
+        .max_buf_size(http.h1_buffer())
+        .handshake(TokioIo::new(socket))
+        .await;
+    let Ok((sender, connection)) = opened else { return Err(NotConnected::Failed) };
+    worker.health.connected(endpoint);
+    worker.metrics.connection_opened(Side::Upstream);
+    let metrics = worker.metrics.clone();
+    let address = peer.clone();
+    tokio::task::spawn_local(async move {
+        if let Err(error) = connection.with_upgrades().await {
+            tracing::debug!(endpoint = &*address, %error, "a connection broke");
+        }
+        metrics.connection_closed(Side::Upstream);
+    });
+    Ok(Sender { http: http.clone(), endpoint, sender, peer, reused: false })
+}
+
+/// The connection that was used last.
+fn take(http: &Http, endpoint: EndpointId, can_repeat: bool) -> Option<Idle> {
+    let mut pool = http.pool.http1.borrow_mut();
+    let idle = pool.get_mut(&endpoint)?;
+    idle.retain(|idle| !idle.sender.is_closed());
+    let last = idle.pop_if(|last| can_repeat || last.since.elapsed() < FRESH)?;
+    Some(last)
+}
+
+impl Sender {
+    pub(super) fn peer(&self) -> Rc<str> {
+        self.peer.clone()
+    }
+
+    /// The answer came whole.
+    pub(super) fn give_back(self) {
+        let Sender { http, endpoint, sender, peer, .. } = self;
+        if sender.is_closed() {
+            return;
+        }
+        let mut pool = http.pool.http1.borrow_mut();
+        let idle = pool.entry(endpoint).or_default();
+        if idle.len() < KEPT {
+            idle.push(Idle { sender, peer, since: Instant::now() });
+        }
+    }
+
+    pub(super) async fn send(
+        mut self,
+        parts: request::Parts,
+        upload: Upload,
+    ) -> Result<Received, SendError> {
+        let again = (self.reused && can_repeat(&parts.method, &upload)).then(|| parts.clone());
+        let sent = self.sender.try_send_request(Request::from_parts(parts, upload)).await;
+        let mut response = match sent {
+            Ok(response) => response,
+            Err(mut error) => {
+                if let Some(request) = error.take_message() {
+                    return Err(SendError::Unsent(Box::new(request.into_parts())));
+                }
+                let error = error.error();
+                tracing::debug!(peer = &*self.peer, %error, "no answer came");
+                return Err(match (body_error_in(error), again) {
+                    (Some(BodyError::TooLarge(limit)), _) => SendError::TooLarge(limit),
+                    (Some(_), _) => SendError::BrokenOff,
+                    // The server closed the idle connection while we sent.
+                    (None, Some(parts)) if !error.is_parse() => {
+                        SendError::Unsent(Box::new((parts, Upload::empty())))
+                    }
+                    _ => SendError::Lost,
+                });
+            }
+        };
+        let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        let upgrade = switches.then(|| hyper::upgrade::on(&mut response));
+        let (parts, incoming) = response.into_parts();
+        let body = Body::Http1(incoming);
+        Ok(Received { parts, body, held: Held::Http1(self), upload: None, upgrade })
+    }
+}
+
+/// Whether a request does no harm if it is sent twice (RFC 9110, section 9.2.2).
+pub(super) fn can_repeat(method: &Method, upload: &Upload) -> bool {
+    let idempotent =
+        [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE, Method::PUT, Method::DELETE];
+    idempotent.contains(method) && upload.is_end()
+}

@@ -1,0 +1,87 @@
+//! A caller's HTTP/1.1 connection (or HTTP/1.0).
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use codec::http::{answer as own, hop};
+use codec::{Fault, Reason};
+use http::{Request, Response};
+use hyper::body::{Body as _, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+
+use super::Http;
+use super::answer::Answer;
+use super::body::Body;
+use super::caller::Caller;
+use super::forward::{Forwarded, forward};
+use super::liveness::Liveness;
+use super::socket::Socket;
+use crate::metrics::Side;
+
+/// How long a caller may take for a request's head, and for its next request:
+/// above what clients commonly keep idle connections for.
+const HEAD: Duration = Duration::from_secs(300);
+
+pub(super) async fn serve(http: &Rc<Http>, caller: Rc<Caller>, socket: TcpStream) {
+    let limits = &http.worker.limits;
+    let metrics = http.worker.metrics.clone();
+    let socket = Socket::accepted(socket, metrics, Liveness::heard())
+        .watched(limits.head as usize, caller.tunnel.clone());
+    let peer = caller.address;
+    let service = service_fn(|request| answer(http, &caller, request));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .preserve_header_case(true)
+        .max_header_size(limits.head as usize)
+        .max_buf_size(http.h1_buffer())
+        .auto_date_header(false)
+        .serve_connection(TokioIo::new(socket), service)
+        .with_upgrades();
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        biased;
+        ended = connection.as_mut() => ended,
+        () = http.drains() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    match ended {
+        Err(error) if error.is_parse() => {
+            http.worker.metrics.decode_error(Side::Downstream);
+            tracing::warn!(%peer, %error, "a caller's connection ended");
+        }
+        Err(error) => tracing::debug!(%peer, %error, "a caller's connection ended"),
+        Ok(()) => tracing::debug!(%peer, "a caller's connection ended"),
+    }
+}
+
+async fn answer(
+    http: &Rc<Http>,
+    caller: &Rc<Caller>,
+    mut request: Request<Incoming>,
+) -> Result<Response<Answer>, Infallible> {
+    let tunnel = hop::upgrade(request.headers()).map(|to| (to, hyper::upgrade::on(&mut request)));
+    let (parts, body) = request.into_parts();
+    let body = if body.is_end_stream() { Body::Empty } else { Body::Http1(body) };
+    let (parts, answer) = match forward(http, caller, parts, body, tunnel).await {
+        Forwarded::Answer(parts, answer) => (*parts, *answer),
+        // HTTP/1.1 has no word for it but a status.
+        Forwarded::Reset(reason) => {
+            let fault = Fault::new(
+                Reason::ConnectionLost,
+                format!("the provider broke the call off: {reason}"),
+                "the provider may have acted on the call; repeat it only if that does no harm",
+            );
+            let (parts, body) = own::problem(own::status(fault.reason), &fault).into_parts();
+            (parts, Answer::own(body))
+        }
+    };
+    Ok(Response::from_parts(parts, answer))
+}

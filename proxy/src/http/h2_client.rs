@@ -1,0 +1,333 @@
+//! HTTP/2 connections to endpoints: shared by all callers of a worker, and one
+//! more only where the endpoint takes no more streams on those there are.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use bytes::Bytes;
+use governance::EndpointId;
+use h2::Reason;
+use h2::client::{self, SendRequest};
+use http::{Request, request};
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use super::Http;
+use super::body::{Body, BodyError, Source as _, Upload};
+use super::liveness::Liveness;
+use super::pump::{Pump, Pumped};
+use super::socket::Socket;
+use super::upstream::{Held, NotConnected, Received, SendError};
+use super::{CONNECTION_WINDOW, FRAME, STREAM_WINDOW};
+use crate::metrics::{Side, WorkerMetrics};
+use crate::route::Route;
+
+/// Connections to one endpoint at most, where it takes few streams on each.
+const CONNECTIONS: usize = 16;
+/// Stands for "the endpoint has not said yet how many streams it takes".
+const UNSAID: usize = usize::MAX - 1;
+
+type Driver = client::Connection<Socket, Bytes>;
+
+/// One connection.
+pub(super) struct Connection {
+    peer: Rc<str>,
+    state: RefCell<State>,
+    /// Notified when it is connected, or gone.
+    changed: Notify,
+    in_flight: Cell<usize>,
+    /// Whether it had a call since it was last looked at.
+    used: Cell<bool>,
+}
+
+enum State {
+    Connecting,
+    Open(SendRequest<Bytes>),
+    Failed,
+    Closed,
+}
+
+/// A stream of a connection, for as long as this lives.
+pub(super) struct Lease(Rc<Connection>);
+
+impl Lease {
+    fn new(connection: Rc<Connection>) -> Self {
+        connection.in_flight.set(connection.in_flight.get() + 1);
+        connection.used.set(true);
+        Lease(connection)
+    }
+
+    pub(super) fn peer(&self) -> Rc<str> {
+        self.0.peer.clone()
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.0.in_flight.set(self.0.in_flight.get() - 1);
+    }
+}
+
+/// A connection to the endpoint that takes one more call.
+pub(super) async fn get(http: &Rc<Http>, route: &Route) -> Result<Lease, NotConnected> {
+    let endpoint = route.hop.endpoint;
+    loop {
+        let waits_for = match choose(http, endpoint) {
+            Choice::Take(lease) => return Ok(lease),
+            Choice::Wait(connection) => connection,
+            Choice::Full(calls) => return Err(NotConnected::Full(calls)),
+            Choice::Connect => {
+                let peer = route.method.address_of(route.index).unwrap_or_default().into();
+                Connection::start(http, endpoint, peer)
+            }
+        };
+        let changed = waits_for.changed.notified();
+        if matches!(*waits_for.state.borrow(), State::Connecting) {
+            changed.await;
+        }
+        if matches!(*waits_for.state.borrow(), State::Failed) {
+            return Err(NotConnected::Failed);
+        }
+    }
+}
+
+enum Choice {
+    Take(Lease),
+    Wait(Rc<Connection>),
+    Connect,
+    Full(usize),
+}
+
+/// The least busy connection that has room; where there is none, one more, one
+/// at a time; where there are enough, the least busy one.
+fn choose(http: &Http, endpoint: EndpointId) -> Choice {
+    let mut pool = http.pool.http2.borrow_mut();
+    let Some(connections) = pool.get_mut(&endpoint) else { return Choice::Connect };
+    connections.retain(|connection| connection.is_usable(&http.worker.metrics));
+    let pending = http.worker.limits.pending;
+    let mut best: Option<(&Rc<Connection>, usize)> = None;
+    let mut connecting = None;
+    for connection in connections.iter() {
+        match &*connection.state.borrow() {
+            State::Connecting => connecting = Some(connection),
+            State::Open(send) => {
+                let in_flight = connection.in_flight.get();
+                if in_flight < send.current_max_send_streams().min(pending) {
+                    return Choice::Take(Lease::new(connection.clone()));
+                }
+                if best.is_none_or(|(_, least)| in_flight < least) {
+                    best = Some((connection, in_flight));
+                }
+            }
+            State::Failed | State::Closed => {}
+        }
+    }
+    match (connecting, best) {
+        (Some(connection), _) => Choice::Wait(connection.clone()),
+        (None, _) if connections.len() < CONNECTIONS => Choice::Connect,
+        (None, Some((connection, least))) if least < pending => {
+            Choice::Take(Lease::new(connection.clone()))
+        }
+        (None, Some((_, least))) => Choice::Full(least),
+        (None, None) => Choice::Connect,
+    }
+}
+
+impl Connection {
+    fn start(http: &Rc<Http>, endpoint: EndpointId, peer: Rc<str>) -> Rc<Connection> {
+        let connection = Rc::new(Connection {
+            peer,
+            state: RefCell::new(State::Connecting),
+            changed: Notify::new(),
+            in_flight: Cell::new(0),
+            used: Cell::new(true),
+        });
+        let mut pool = http.pool.http2.borrow_mut();
+        pool.entry(endpoint).or_default().push(connection.clone());
+        tokio::task::spawn_local(connection.clone().run(http.clone(), endpoint));
+        connection
+    }
+
+    /// Whether a request may be given to it, now or when it is connected. One
+    /// that was asked to send no more (GOAWAY) is left to finish what it has.
+    fn is_usable(&self, metrics: &WorkerMetrics) -> bool {
+        let mut state = self.state.borrow_mut();
+        let send = match &mut *state {
+            State::Connecting => return true,
+            State::Failed | State::Closed => return false,
+            State::Open(send) => send,
+        };
+        // Ready or failed at once, because no request waits on this handle.
+        let ready = send.poll_ready(&mut Context::from_waker(Waker::noop()));
+        let Poll::Ready(Err(error)) = ready else { return true };
+        if error.is_go_away() && error.is_remote() {
+            metrics.go_away_received(Side::Upstream);
+        }
+        // Without a handle it ends when its streams do.
+        *state = State::Closed;
+        false
+    }
+
+    /// Lets go of a connection that had no call since the last time.
+    pub(super) fn end_if_idle(&self) -> bool {
+        let was_used = self.used.replace(false) || self.in_flight.get() > 0;
+        if was_used || !matches!(*self.state.borrow(), State::Open(_)) {
+            return false;
+        }
+        *self.state.borrow_mut() = State::Closed;
+        true
+    }
+
+    async fn run(self: Rc<Self>, http: Rc<Http>, endpoint: EndpointId) {
+        let worker = &http.worker;
+        let heard = Liveness::heard();
+        let (send, mut driver) = match self.open(&http, heard.clone()).await {
+            Ok(opened) => opened,
+            Err(error) => {
+                worker.connect_failed(endpoint, &self.peer, &error);
+                *self.state.borrow_mut() = State::Failed;
+                self.changed.notify_waiters();
+                return;
+            }
+        };
+        let liveness = http.watch(Side::Upstream, heard, driver.ping_pong());
+        *self.state.borrow_mut() = State::Open(send);
+        self.changed.notify_waiters();
+        worker.health.connected(endpoint);
+        worker.metrics.connection_opened(Side::Upstream);
+        tracing::info!(endpoint = &*self.peer, protocol = "http2", "connected");
+
+        let end = tokio::select! {
+            end = driver => end.map_err(|error| error.to_string()),
+            () = liveness.is_dead() => Err("it does not answer pings".to_owned()),
+        };
+        worker.metrics.connection_closed(Side::Upstream);
+        match end {
+            Ok(()) => tracing::info!(endpoint = &*self.peer, "disconnected"),
+            Err(error) => {
+                tracing::info!(endpoint = &*self.peer, error, "disconnected");
+                worker.health.failed(endpoint, Instant::now());
+            }
+        }
+        *self.state.borrow_mut() = State::Closed;
+        self.changed.notify_waiters();
+    }
+
+    /// Connects, and waits for the endpoint's settings: they say how many streams
+    /// it takes, and that it speaks HTTP/2 at all.
+    async fn open(
+        &self,
+        http: &Http,
+        heard: Arc<AtomicBool>,
+    ) -> io::Result<(SendRequest<Bytes>, Driver)> {
+        let worker = &http.worker;
+        let socket = worker.dial(&*self.peer).await?;
+        let socket = Socket::dialed(socket, worker.metrics.clone(), heard);
+        let handshake = async {
+            let (send, mut driver) = client::Builder::new()
+                .enable_push(false)
+                .initial_window_size(STREAM_WINDOW)
+                .initial_connection_window_size(CONNECTION_WINDOW)
+                .max_frame_size(FRAME)
+                .max_header_list_size(worker.limits.head)
+                .initial_max_send_streams(UNSAID)
+                .handshake::<_, Bytes>(socket)
+                .await?;
+            poll_fn(|cx| match Pin::new(&mut driver).poll(cx) {
+                Poll::Ready(end) => Poll::Ready(Err(end.err())),
+                Poll::Pending if send.current_max_send_streams() == UNSAID => Poll::Pending,
+                Poll::Pending => Poll::Ready(Ok(())),
+            })
+            .await
+            .or_else(|error| error.map_or_else(|| Err(Reason::NO_ERROR.into()), Err))?;
+            Ok::<_, h2::Error>((send, driver))
+        };
+        match timeout(worker.timeouts.connect, handshake).await {
+            Ok(Ok(opened)) => Ok(opened),
+            Ok(Err(error)) => {
+                Err(io::Error::new(io::ErrorKind::InvalidData, format!("no HTTP/2: {error}")))
+            }
+            Err(_) => Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "no HTTP/2: it took the connection and sent no settings",
+            )),
+        }
+    }
+}
+
+impl Lease {
+    /// Sends a request and waits for the head of its answer. What of the request
+    /// is left then goes on beside the answer.
+    pub(super) async fn send(
+        self,
+        parts: request::Parts,
+        upload: Upload,
+    ) -> Result<Received, SendError> {
+        let send = match &*self.0.state.borrow() {
+            State::Open(send) => Some(send.clone()),
+            _ => None,
+        };
+        let Some(mut send) = send else {
+            return Err(SendError::Unsent(Box::new((parts, upload))));
+        };
+        let ends = upload.is_end();
+        // Of a request without a body nothing is lost, should the endpoint say that
+        // it did not look at it.
+        let again = ends.then(|| parts.clone());
+        let (response, stream) = match send.send_request(Request::from_parts(parts, ()), ends) {
+            Ok(sent) => sent,
+            Err(error) => {
+                tracing::debug!(peer = &*self.0.peer, %error, "a request could not be written");
+                return Err(SendError::Lost);
+            }
+        };
+        let mut pump = (!ends).then(|| Pump::new(upload, stream));
+        let mut response = pin!(response);
+        let answered = poll_fn(|cx| {
+            if let Some(writing) = &mut pump
+                && let Poll::Ready(end) = Pin::new(writing).poll(cx)
+            {
+                pump = None;
+                if let Pumped::SourceFailed(error) = end {
+                    return Poll::Ready(Err(match error {
+                        BodyError::TooLarge(limit) => SendError::TooLarge(limit),
+                        BodyError::Reset(_) | BodyError::Lost | BodyError::Late => {
+                            SendError::BrokenOff
+                        }
+                    }));
+                }
+            }
+            response.as_mut().poll(cx).map_err(why)
+        })
+        .await;
+        let answered = match (answered, again) {
+            (Err(SendError::Reset(Reason::REFUSED_STREAM)), Some(parts)) => {
+                return Err(SendError::Refused(Box::new((parts, Upload::empty()))));
+            }
+            (answered, _) => answered?,
+        };
+        let upload = pump.map(|pump| tokio::task::spawn_local(pump).abort_handle());
+        let (parts, stream) = answered.into_parts();
+        let body = if stream.is_end_stream() { Body::Empty } else { Body::Http2(stream) };
+        Ok(Received { parts, body, held: Held::Http2(self), upload, upgrade: None })
+    }
+}
+
+fn why(error: h2::Error) -> SendError {
+    match error.reason() {
+        Some(reason) if error.is_reset() => SendError::Reset(reason),
+        // The endpoint says that it did not look at the stream (RFC 9113, section
+        // 6.8): as good as refused.
+        Some(_) if error.is_go_away() && error.is_remote() => {
+            SendError::Reset(Reason::REFUSED_STREAM)
+        }
+        _ => SendError::Lost,
+    }
+}

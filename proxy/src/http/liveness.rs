@@ -1,0 +1,112 @@
+//! Whether the peers of HTTP connections are still there: HTTP/2's are asked by
+//! a ping where nothing was heard, and connections to endpoints that nobody uses
+//! are let go.
+
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Waker};
+use std::time::{Duration, Instant};
+
+use h2::{Ping, PingPong};
+use tokio::sync::Notify;
+
+use super::Http;
+use crate::metrics::Side;
+
+/// Silent periods after which a peer is gone.
+const SILENCES: u32 = 3;
+/// How long a connection to an endpoint is kept without a call.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// What is known of one HTTP/2 peer.
+pub(super) struct Liveness {
+    side: Side,
+    heard: Arc<AtomicBool>,
+    silent: Cell<u32>,
+    ping: RefCell<Option<PingPong>>,
+    dead: Notify,
+}
+
+impl Liveness {
+    /// What a socket tells of each byte that comes.
+    pub(super) fn heard() -> Arc<AtomicBool> {
+        Arc::new(AtomicBool::new(true))
+    }
+
+    /// Waits until the peer is given up.
+    pub(super) async fn is_dead(&self) {
+        self.dead.notified().await;
+    }
+
+    /// One more period has passed. Whether a ping was sent.
+    fn look(&self) -> bool {
+        if self.heard.swap(false, Ordering::Relaxed) {
+            self.silent.set(0);
+            return false;
+        }
+        self.silent.set(self.silent.get() + 1);
+        if self.silent.get() > SILENCES {
+            self.dead.notify_one();
+            return false;
+        }
+        let mut ping = self.ping.borrow_mut();
+        let Some(ping) = ping.as_mut() else { return false };
+        // Takes in the last one's answer, without which there can be no next.
+        let _ = ping.poll_pong(&mut Context::from_waker(Waker::noop()));
+        ping.send_ping(Ping::opaque()).is_ok()
+    }
+}
+
+impl Http {
+    /// Watches a peer for as long as somebody holds what this returns.
+    pub(super) fn watch(
+        &self,
+        side: Side,
+        heard: Arc<AtomicBool>,
+        ping: Option<PingPong>,
+    ) -> Rc<Liveness> {
+        let (silent, dead) = (Cell::new(0), Notify::new());
+        let liveness = Rc::new(Liveness { side, heard, silent, ping: RefCell::new(ping), dead });
+        self.watched.borrow_mut().push(Rc::downgrade(&liveness));
+        liveness
+    }
+
+    /// Looks after all connections, for ever.
+    pub(super) async fn keep_alive(self: Rc<Self>) {
+        let mut pings = tokio::time::interval(self.worker.timeouts.heartbeat);
+        let mut idle = tokio::time::interval(IDLE);
+        loop {
+            tokio::select! {
+                _ = pings.tick() => self.ping_the_silent(),
+                _ = idle.tick() => self.end_the_idle(),
+            }
+        }
+    }
+
+    fn ping_the_silent(&self) {
+        let mut watched = self.watched.borrow_mut();
+        watched.retain(|liveness| {
+            let Some(liveness) = Weak::upgrade(liveness) else { return false };
+            if liveness.look() {
+                self.worker.metrics.heartbeat_sent(liveness.side);
+            }
+            true
+        });
+    }
+
+    fn end_the_idle(&self) {
+        let mut http2 = self.pool.http2.borrow_mut();
+        http2.retain(|_, connections| {
+            connections.retain(|connection| !connection.end_if_idle());
+            !connections.is_empty()
+        });
+        let mut http1 = self.pool.http1.borrow_mut();
+        let since = Instant::now().checked_sub(IDLE);
+        http1.retain(|_, idle| {
+            idle.retain(|idle| since.is_none_or(|since| idle.is_open(since)));
+            !idle.is_empty()
+        });
+    }
+}

@@ -1,0 +1,161 @@
+//! HTTP/1.1, HTTP/2, gRPC and Triple: each request on a connection is a call, and its
+//! body and its answer's are streams.
+//!
+//! * [`forward`]: the way of a call, in the same eight steps as in
+//!   [`crate::forward`]. Here a call is a future: it lasts as long as its streams do,
+//!   and whoever drops it ends it on both sides. [`routing`]: steps 2 and 3 of it.
+//! * [`h2_server`], [`h1_server`]: callers' connections; [`caller`]: what a call
+//!   knows of its own.
+//! * [`upstream`], [`h2_client`], [`h1_client`]: connections to endpoints.
+//! * [`body`], [`pump`], [`answer`]: bodies on their way, piece by piece; [`first`]: a
+//!   Triple call's first message, where a rule asks for an argument.
+//! * [`call`]: what is counted; [`tunnel`]: upgrades; [`liveness`]: who is gone.
+//!
+//! Not here: what heads mean (`codec::http`) and how the bytes are read (the `h2`
+//! and `hyper` crates).
+
+mod answer;
+mod body;
+mod call;
+mod caller;
+mod first;
+mod forward;
+mod h1_client;
+mod h1_server;
+mod h2_client;
+mod h2_server;
+mod liveness;
+mod pump;
+mod routing;
+mod socket;
+mod tunnel;
+mod upstream;
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::rc::{Rc, Weak};
+
+use codec::http::Version;
+use foldhash::fast::FixedState;
+use governance::EndpointId;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+use crate::listener::ListenerContext;
+use crate::metrics::Side;
+use crate::worker::Worker;
+use caller::Caller;
+use liveness::Liveness;
+
+/// Bytes of one stream that a peer may send before they are asked for.
+const STREAM_WINDOW: u32 = 256 << 10;
+/// Of all streams of a connection: so many that streams nobody reads do not stop
+/// the others.
+const CONNECTION_WINDOW: u32 = 16 << 20;
+/// The largest frame taken. Larger ones cost less for each byte.
+const FRAME: u32 = 64 << 10;
+/// The smallest buffer that hyper has for a connection (its own lower bound).
+const SMALLEST_BUFFER: usize = 8 << 10;
+
+/// The HTTP connections of one worker.
+pub(crate) struct Http {
+    worker: Rc<Worker>,
+    pool: Pool,
+    watched: RefCell<Vec<Weak<Liveness>>>,
+    draining: Cell<bool>,
+    drain: Notify,
+    open: Cell<usize>,
+}
+
+/// Connections to endpoints.
+#[derive(Default)]
+struct Pool {
+    http1: RefCell<HashMap<EndpointId, Vec<h1_client::Idle>, FixedState>>,
+    http2: RefCell<HashMap<EndpointId, Vec<Rc<h2_client::Connection>>, FixedState>>,
+}
+
+/// The version of HTTP in which an endpoint of this protocol is spoken to; `None`
+/// where it is not spoken to in HTTP.
+pub(crate) fn spoken_by(protocol: &str) -> Option<Version> {
+    match protocol {
+        "http1" => Some(Version::Http1),
+        "http2" | "grpc" | "tri" => Some(Version::Http2),
+        _ => None,
+    }
+}
+
+/// A caller that is connected.
+struct Open(Rc<Http>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.set(self.0.open.get() - 1);
+    }
+}
+
+impl Http {
+    pub(crate) fn new(worker: Rc<Worker>) -> Rc<Self> {
+        Rc::new(Http {
+            worker,
+            pool: Pool::default(),
+            watched: RefCell::default(),
+            draining: Cell::new(false),
+            drain: Notify::new(),
+            open: Cell::new(0),
+        })
+    }
+
+    /// Starts what runs beside the connections.
+    pub(crate) fn start(self: &Rc<Self>) {
+        tokio::task::spawn_local(self.clone().keep_alive());
+    }
+
+    /// How many callers are connected; a tunnel is one.
+    pub(crate) fn open(&self) -> usize {
+        self.open.get()
+    }
+
+    /// Asks every caller for no more calls, in its version's own way. Connections
+    /// end when the calls on them have.
+    pub(crate) fn go_away(&self) {
+        self.draining.set(true);
+        self.drain.notify_waiters();
+    }
+
+    /// Serves a caller until its connection ends.
+    pub(crate) async fn serve(
+        self: &Rc<Self>,
+        listener: Rc<ListenerContext>,
+        socket: TcpStream,
+        peer: SocketAddr,
+        version: Version,
+    ) {
+        let _open = self.opened();
+        let caller = Rc::new(Caller::new(listener, peer, version));
+        match version {
+            Version::Http1 => h1_server::serve(self, caller, socket).await,
+            Version::Http2 => h2_server::serve(self, caller, socket).await,
+        }
+    }
+
+    /// Counts a caller for as long as what this returns lives.
+    fn opened(self: &Rc<Self>) -> Open {
+        self.open.set(self.open.get() + 1);
+        Open(self.clone())
+    }
+
+    /// Waits until callers are to be asked for no more calls.
+    async fn drains(&self) {
+        let told = self.drain.notified();
+        if !self.draining.get() {
+            told.await;
+        }
+        self.worker.metrics.go_away_sent(Side::Downstream);
+    }
+
+    /// How much hyper may buffer of a connection.
+    fn h1_buffer(&self) -> usize {
+        (self.worker.limits.head as usize).max(SMALLEST_BUFFER)
+    }
+}

@@ -1,0 +1,129 @@
+//! Steps 2 and 3 of a call over HTTP: which service it is for, and which endpoint takes it.
+//! A call waits here for what its route depends on: endpoints that are on their way, and, of
+//! Triple, arguments.
+//!
+//! Not here: the decision itself (see [`crate::route`]).
+
+use std::time::Instant;
+
+use codec::http::{Dialect, Head};
+use codec::{Fault, Outcome, Reason, RequestHead};
+use governance::Mock;
+use http::request;
+use tokio::sync::watch;
+use tokio::time::{sleep_until, timeout_at};
+
+use super::first::First;
+use super::forward::Way;
+use crate::route::{self, Ask, Refusal, Route, Tried};
+
+impl Way<'_> {
+    /// Finds the service and picks an endpoint; waits for a service that was never
+    /// asked for before.
+    pub(super) async fn route(
+        &self,
+        parts: &request::Parts,
+        tried: &Tried,
+        first: &mut First,
+    ) -> Result<Route, Fault> {
+        let mut changes: Option<watch::Receiver<u64>> = None;
+        loop {
+            let head = self.head(parts, first.read());
+            let until = self.started + head.timeout().unwrap_or(self.http.worker.timeouts.call);
+            // A generic call's first argument says what is called.
+            let _ = head.meant_method();
+            let waits = || head.wants_more() && first.may_go_on();
+            let chosen = (!waits()).then(|| self.choose(&head, tried.clone()));
+            let Some(chosen) = chosen.filter(|_| !waits()) else {
+                let mut waiting = Waiting { way: self, parts, is_over: false };
+                first.wait(until).await;
+                waiting.is_over = true;
+                continue;
+            };
+            match chosen {
+                Ok(route) => return Ok(route),
+                Err(Refusal::Fault(fault)) => {
+                    if let Some(delay) = fault.answer.as_ref().and_then(|answer| answer.delay) {
+                        let mut waiting = Waiting { way: self, parts, is_over: false };
+                        sleep_until((Instant::now() + delay).min(until).into()).await;
+                        waiting.is_over = true;
+                    }
+                    return Err(fault);
+                }
+                Err(Refusal::Mocked { mock, cause }) => {
+                    return Err(cause.unwrap_or_else(|| unanswerable(&mock)));
+                }
+                Err(Refusal::Unlisted) => {
+                    // The first time, it may have been listed in between.
+                    let Some(changes) = &mut changes else {
+                        changes = Some(self.http.worker.snapshot_changes());
+                        continue;
+                    };
+                    let mut waiting = Waiting { way: self, parts, is_over: false };
+                    let changed = timeout_at(until.into(), changes.changed()).await;
+                    waiting.is_over = true;
+                    if !matches!(changed, Ok(Ok(()))) {
+                        return Err(self.unlisted(&head));
+                    }
+                }
+            }
+        }
+    }
+
+    fn choose(&self, head: &Head<'_>, tried: Tried) -> Result<Route, Refusal> {
+        let ask = Ask {
+            protocol: self.caller.protocol(self.dialect),
+            listener: &self.caller.listener,
+            head,
+            caller: &self.caller.host,
+            started: self.started,
+            now: Instant::now(),
+            tried,
+        };
+        let mut route = route::choose(&self.http.worker, ask)?;
+        // Java gives each unary call a deadline, and a stream none, whatever its
+        // URL says.
+        if self.dialect == Dialect::Triple && head.timeout().is_none() {
+            route.timeout = None;
+        }
+        Ok(route)
+    }
+
+    /// The head of a request of whose body this much was read.
+    pub(super) fn head<'p>(&self, parts: &'p request::Parts, read: &'p [u8]) -> Head<'p> {
+        let snapshot = self.http.worker.snapshot();
+        let head = Head::new(parts, self.dialect, |name| snapshot.1.http.contains_key(name));
+        head.with_body(read)
+    }
+
+    fn unlisted(&self, head: &Head<'_>) -> Fault {
+        let service = head.target().map(|target| target.service).unwrap_or_default();
+        let trouble = self.http.worker.snapshot().1.store_trouble.clone();
+        let trouble = trouble.as_deref().unwrap_or("no answer came within the call's deadline");
+        route::unknown(service, Some(trouble))
+    }
+}
+
+/// Counts a call as given up whose caller goes while it waits for its service.
+struct Waiting<'a> {
+    way: &'a Way<'a>,
+    parts: &'a request::Parts,
+    is_over: bool,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.way.count_refused(self.parts, Outcome::Cancelled);
+        }
+    }
+}
+
+/// The fault of a call that a rule wants answered in Dubbo's terms.
+fn unanswerable(mock: &Mock) -> Fault {
+    Fault::new(
+        Reason::Denied,
+        format!("a rule has `mock: {}` take a provider's place", mock.text),
+        "a mock answers calls of Dubbo, this one came over HTTP: leave the service out of the rule",
+    )
+}

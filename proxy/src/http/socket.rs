@@ -1,0 +1,133 @@
+//! A socket whose bytes are counted, and, of a caller's HTTP/1.1, watched.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+
+use codec::http::framing::Framing;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::metrics::{Side, WorkerMetrics};
+use crate::redirected::OwnConnection;
+use crate::worker::Dialed;
+
+/// One connection's socket.
+pub(super) struct Socket {
+    stream: TcpStream,
+    metrics: Arc<WorkerMetrics>,
+    side: Side,
+    /// Set whenever bytes come.
+    heard: Arc<AtomicBool>,
+    framing: Option<Watch>,
+    /// Of a connection that the proxy made.
+    _own: Option<OwnConnection>,
+}
+
+/// Refuses what strict readers refuse.
+struct Watch {
+    framing: Framing,
+    /// Set when the bytes are no HTTP any more.
+    tunnel: Arc<AtomicBool>,
+    refused: bool,
+}
+
+impl Socket {
+    /// A caller's.
+    pub(super) fn accepted(
+        stream: TcpStream,
+        metrics: Arc<WorkerMetrics>,
+        heard: Arc<AtomicBool>,
+    ) -> Self {
+        Socket { stream, metrics, side: Side::Downstream, heard, framing: None, _own: None }
+    }
+
+    /// An endpoint's.
+    pub(super) fn dialed(
+        dialed: Dialed,
+        metrics: Arc<WorkerMetrics>,
+        heard: Arc<AtomicBool>,
+    ) -> Self {
+        let Dialed { socket: stream, own } = dialed;
+        Socket { stream, metrics, side: Side::Upstream, heard, framing: None, _own: own }
+    }
+
+    /// Watches the requests that come, until `tunnel` is set.
+    pub(super) fn watched(mut self, line: usize, tunnel: Arc<AtomicBool>) -> Self {
+        self.framing = Some(Watch { framing: Framing::new(line), tunnel, refused: false });
+        self
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.framing.as_ref().is_some_and(|watch| watch.refused) {
+            return Poll::Ready(Ok(())); // after what was refused there is nothing to read
+        }
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        let Socket { stream, metrics, side, heard, framing, _own } = &mut *self;
+        let read = &mut buf.filled_mut()[before..];
+        if read.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        metrics.bytes_received(*side, read.len() as u64);
+        heard.store(true, Ordering::Relaxed);
+        if let Some(watch) = framing
+            && !watch.tunnel.load(Ordering::Relaxed)
+            && let Err(refused) = watch.framing.check(read)
+        {
+            let peer = stream.peer_addr().ok();
+            tracing::warn!(?peer, why = refused.why, "an ambiguous HTTP request is refused");
+            metrics.decode_error(*side);
+            watch.refused = true;
+            // A zero is refused by hyper wherever a head or chunk size is read, so
+            // that its caller gets 400; what comes behind it is never read.
+            if let Some(byte) = read.get_mut(refused.at) {
+                *byte = 0;
+                buf.set_filled(before + refused.at + 1);
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, buf))?;
+        self.metrics.bytes_sent(self.side, written as u64);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, bufs))?;
+        self.metrics.bytes_sent(self.side, written as u64);
+        Poll::Ready(Ok(written))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,16 @@
+//! HTTP/1.1, HTTP/2 and gRPC between scripted peers: the `h2` crate's own client
+//! and server, or bytes.
+//!
+//! Real peers are in `tests/interop`.
+
+mod peers;
+
+mod attacks;
+mod bridges;
+mod drains;
+mod failures;
+mod floods;
+mod grpc;
+mod http1;
+mod routing;
+mod streams;

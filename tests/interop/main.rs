@@ -6,7 +6,7 @@
 //! that could still be answered. `docs/java.md` tells operators what these tests
 //! hold.
 //!
-//! Other real programs: nginx, haproxy and Node.js for plain HTTP, in
+//! Other real programs: nginx, haproxy, Node.js and curl for plain HTTP and WebSocket, in
 //! [`web`]; and for protocols that Spanwire passes on unread, `mariadb`.
 
 mod calls;

@@ -1,17 +1,38 @@
-//! Plain HTTP in front of servers that others wrote: nginx, haproxy and Node.js.
+//! Plain HTTP and WebSocket with servers and clients that others wrote: nginx, haproxy,
+//! Node.js and its library `ws`, and curl.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
+use std::process::Command;
 use std::time::Duration;
 
 use harness::attacks::{BODIES, HEADS, SMUGGLED};
 use harness::port;
 use harness::spanwire::Proxy;
 use harness::wait_until;
-use harness::web::WebServer;
+use harness::web::{self, WebServer};
 
 /// How long what happened may take to show.
 const SOON: Duration = Duration::from_secs(10);
+
+/// What `talk.js` prints: fragments, control frames between them, 5 MiB in one frame and
+/// in five, a thousand messages at once, compression, and an end with a code from
+/// either side.
+const TALK: &str = "open chat \ntext /talk?a=b chat,other
+text grüß dich
+text \npong in between
+text one message in parts
+text pong are you there
+binary 5242880 true
+binary 5242880 true
+ordered true
+close 4001 as you wish
+open permessage-deflate
+text /talk?a=b chat,other
+text 1048576
+close 4002 enough
+text /talk?a=b chat,other
+close 1006 \n";
 
 /// A proxy before the server at one port, and the port that it listens on.
 fn before(server: u16) -> (Proxy, u16) {
@@ -132,4 +153,104 @@ fn node_sees_no_ambiguous_request() {
     no_attack_reaches(&server);
     let directly = taken_directly(&server);
     assert!(directly.contains(&"two hosts"), "{directly:?}");
+}
+
+/// What the client of `ws` sees at this port.
+#[track_caller]
+fn talk(port: u16) -> String {
+    let output = web::node("talk.js").arg(port.to_string()).output().expect("it can be run");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    String::from_utf8(output.stdout).expect("it prints text")
+}
+
+#[test]
+fn a_conversation_over_websocket_is_the_same_through_one_proxy_and_through_two() {
+    let server = WebServer::node("echo.js");
+    let (first, through_one) = before(server.port());
+    let (second, through_two) = before(through_one);
+    for port in [server.port(), through_one, through_two] {
+        let seen = talk(port);
+        assert_eq!(seen, TALK, "{}", first.log());
+        // What the server sees of the end: its own code, the client's, and a break.
+        let ends = server.said("closed 1006");
+        assert_eq!(ends, ["closed 4001 as you wish", "closed 4002 enough"]);
+    }
+    for proxy in [&first, &second] {
+        assert_nothing_in_flight(proxy);
+    }
+    // Three connections each time; the first proxy was passed twice.
+    let calls = |proxy: &Proxy| proxy.metric("spanwire_calls_total", "protocol=\"http1\"");
+    assert_eq!((calls(&first), calls(&second)), (6.0, 3.0));
+}
+
+/// What curl prints, and the heads and trailers that came, in small letters.
+#[track_caller]
+fn curl(arguments: &[&str]) -> (String, String) {
+    let mut command = Command::new("curl");
+    // Its user's own settings and proxies are not for here.
+    command.args(["--disable", "--noproxy", "*", "--silent", "--show-error"]);
+    let output =
+        command.args(["--dump-header", "/dev/stderr", "--max-time", "20"]).args(arguments).output();
+    let output = output.expect("curl is there: tools/setup web installs it");
+    let said = String::from_utf8_lossy(&output.stderr).to_ascii_lowercase();
+    assert!(output.status.success(), "{arguments:?}: {said}");
+    (String::from_utf8(output.stdout).expect("the answers are text"), said)
+}
+
+#[test]
+fn curl_gets_through_the_proxy_what_it_gets_directly_in_both_versions() {
+    let server = WebServer::node("web.js");
+    let (proxy, listen) = before(server.port());
+    let folder = tempfile::tempdir().expect("the temporary folder can be written");
+    let upload = folder.path().join("upload");
+    std::fs::write(&upload, vec![b'x'; 3_000_000]).expect("the folder is ours");
+    let upload = upload.to_str().expect("a temporary folder's name is text");
+    let told = "%{num_connects} %{http_version} %{response_code}\n";
+    let ways = [
+        (server.port(), "--http1.1", "1.1"),
+        (listen, "--http1.1", "1.1"),
+        (listen, "--http2-prior-knowledge", "2"),
+    ];
+    for (port, version, name) in ways {
+        let url = |path: &str| format!("http://127.0.0.1:{port}/{path}");
+
+        // Two requests on one connection, with nothing left over between them. Debian's curl
+        // does not use a connection of HTTP/2 twice that it began without an upgrade.
+        let both = ["1", "0"].map(|connects| format!("{connects} {name} 200\n"));
+        let count = if name == "2" { 1 } else { 2 };
+        let two = |one: &'static [&'static str], path: &str| {
+            let mut arguments = vec![version, "-w", told, "-H", "TE: trailers"];
+            let urls = [url(path), url(path)];
+            for url in &urls[..count] {
+                arguments.extend(one);
+                arguments.push(url);
+            }
+            curl(&arguments)
+        };
+        let (seen, heads) = two(&[], "get?a=%20b");
+        let expected = both[..count].iter().map(|end| format!("GET /get?a=%20b 0 {{}}\n{end}"));
+        assert_eq!(seen, expected.collect::<String>(), "{version}");
+        assert_eq!(heads.matches("x-end: done\r\n").count(), count, "{version}: {heads}");
+        // HEAD says how long a body would be.
+        let (seen, heads) = two(&["--head", "--output", "/dev/null"], "head");
+        assert_eq!(seen, both[..count].concat(), "{version}");
+        assert_eq!(heads.matches("content-length: 7\r\n").count(), count, "{version}: {heads}");
+
+        // Of a length that is told, and of one that is not; before, curl asks if it may.
+        let chunked = "Transfer-Encoding: chunked";
+        let lengths: &[&str] =
+            if name == "2" { &["X-Length: told"] } else { &["X-Length: told", chunked] };
+        for length in lengths {
+            let up = url("up");
+            let asks = ["-H", "Expect: 100-continue", "--expect100-timeout", "15"];
+            let (seen, heads) = curl(
+                &[&asks[..], &[version, "-H", length, "-T", upload, "-w", told, &up]].concat(),
+            );
+            assert_eq!(seen, format!("PUT /up 3000000 {{}}\n1 {name} 200\n"), "{version} {length}");
+            let may = format!("http/{name} 100");
+            assert!(name == "2" || heads.starts_with(&may), "{version} {length}: {heads}");
+        }
+    }
+    assert_nothing_in_flight(&proxy);
 }

@@ -12,5 +12,6 @@ mod failures;
 mod floods;
 mod grpc;
 mod http1;
+mod orders;
 mod routing;
 mod streams;

@@ -7,6 +7,7 @@ mod peers;
 
 mod attacks;
 mod bridges;
+mod destinations;
 mod drains;
 mod failures;
 mod floods;

@@ -21,7 +21,7 @@ use crate::worker::Worker;
 /// has its own, shorter clock, this one only bounds what is remembered of it.
 pub(crate) const APP_TIMEOUT: Duration = Duration::from_secs(300);
 /// No call is remembered for longer, whatever its caller asks for.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 /// Endpoints tried for one call.
 pub(crate) const ATTEMPTS: usize = 5;
 /// The label of a method that cannot be read.

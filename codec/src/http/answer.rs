@@ -292,6 +292,39 @@ mod tests {
         assert!(super::fault(Dialect::Plain, &fault(nothing)).headers().is_empty());
     }
 
+    #[test]
+    fn what_a_rule_orders_is_the_answer() {
+        let of = |answer: Answer| Fault::new(Reason::Injected, "a", "b").with_answer(answer);
+        let teapot = of(Answer { http_status: Some(418), ..Answer::default() });
+        let response = fault(Dialect::Plain, &teapot);
+        assert_eq!(response.status(), 418);
+        assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
+        let location = vec![("location".into(), "http://other/".to_owned())];
+        let elsewhere = of(Answer {
+            http_status: Some(307),
+            headers: location,
+            body: Some(Box::default()),
+            ..Answer::default()
+        });
+        let response = fault(Dialect::Plain, &elsewhere);
+        assert_eq!((response.status().as_u16(), response.body().len()), (307, 0));
+        assert_eq!(response.headers()["location"], "http://other/");
+        let gone = of(Answer {
+            http_status: Some(410),
+            body: Some(b"gone"[..].into()),
+            ..Answer::default()
+        });
+        assert_eq!(fault(Dialect::Plain, &gone).body(), "gone");
+        for (answer, status) in [
+            (Answer { grpc_status: Some(5), ..Answer::default() }, "5"),
+            (Answer { http_status: Some(404), ..Answer::default() }, "12"),
+            (Answer { http_status: Some(503), ..Answer::default() }, "14"),
+            (Answer { http_status: Some(418), ..Answer::default() }, "2"),
+        ] {
+            assert_eq!(fault(Dialect::Grpc, &of(answer)).headers()[grpc::STATUS], status);
+        }
+    }
+
     /// `UPDATE=1` writes it.
     #[test]
     fn the_documented_answers_are_the_real_ones() {

@@ -15,7 +15,7 @@ use tokio::time::timeout_at;
 
 use super::first::First;
 use super::forward::Way;
-use crate::route::{self, Ask, Refusal, Route, Tried};
+use crate::route::{self, Ask, LONGEST_TIMEOUT, Refusal, Route, Tried};
 
 impl Way<'_> {
     /// Finds the service and picks an endpoint; waits for a service that was never
@@ -98,7 +98,7 @@ impl Way<'_> {
     pub(super) async fn ordered_wait(&self, parts: &request::Parts, fault: &Fault) {
         let Some(delay) = fault.answer.as_ref().and_then(|answer| answer.delay) else { return };
         let mut waiting = Waiting { way: self, parts, is_over: false };
-        tokio::time::sleep(delay).await;
+        tokio::time::sleep(delay.min(LONGEST_TIMEOUT)).await;
         waiting.is_over = true;
     }
 

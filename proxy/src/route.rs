@@ -127,13 +127,17 @@ pub(crate) fn select(worker: &Worker, ask: Ask<'_>) -> Result<Route, Refusal> {
         now_ms: worker.unix_ms(ask.now),
     };
     let decide = |service: &Service| {
+        let mut scratch = worker.scratch.borrow_mut();
         let resolution = governance::decide(
             service,
             &request,
             &worker.health.at(ask.now),
             &mut *worker.dice.borrow_mut(),
-            &mut worker.scratch.borrow_mut(),
+            &mut scratch,
         );
+        if let Some(failure) = scratch.take_script_failure() {
+            worker.script_failed(&failure, ask.now);
+        }
         match resolution {
             Ok(Resolution::Send(decision)) => {
                 let endpoint = service.endpoints()[decision.endpoint].id;

@@ -192,8 +192,9 @@ impl End {
                 return Err("no HTTP/2".to_owned());
             }
             input.consume(PREFACE.len());
-            self.greet(out);
         }
+        // A server may speak first; what answers it comes behind the preface too.
+        self.greet(out);
         while let Some(head) = input.unread().first_chunk::<HEAD>() {
             let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
             let (kind, flags) = (head[3], head[4]);
@@ -390,6 +391,16 @@ mod tests {
             assert!(answers == expected, "round {round}");
             assert!(caller.blocked.is_empty() && provider.blocked.is_empty());
         }
+    }
+
+    #[test]
+    fn a_caller_begins_with_the_preface_even_where_the_server_speaks_first() {
+        let (mut caller, mut settings, mut out) = (End::new(true), Vec::new(), Vec::new());
+        put(&mut settings, SETTINGS, 0, 0, &[]);
+        caller.take(&mut Input::of(&settings), &mut out, &mut |_, _| {}).unwrap();
+        caller.call(0, b"x", &mut out);
+        assert!(out.starts_with(PREFACE));
+        assert_eq!(talk(&mut caller, &mut End::new(false), out), [(0, b"x".to_vec())]);
     }
 
     #[test]

@@ -9,7 +9,7 @@
 //! * [`upstream`], [`h2_client`], [`h1_client`]: connections to endpoints.
 //! * [`body`], [`pump`], [`answer`]: bodies on their way, piece by piece; [`first`]: a
 //!   Triple call's first message, where a rule asks for an argument.
-//! * [`call`]: what is counted; [`tunnel`]: upgrades; [`liveness`]: who is gone.
+//! * [`gather`]: what HTTP/2 writes in one turn; [`call`]: what is counted; [`tunnel`]: upgrades; [`liveness`]: who is gone.
 //!
 //! Not here: what heads mean (`codec::http`) and how the bytes are read (the `h2`
 //! and `hyper` crates).
@@ -20,6 +20,7 @@ mod call;
 mod caller;
 mod first;
 mod forward;
+mod gather;
 mod h1_client;
 mod h1_server;
 mod h2_client;

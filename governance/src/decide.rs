@@ -3,6 +3,7 @@
 mod fault;
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use crate::endpoint::{EndpointId, none_if_zero};
 use crate::known_terms::KnownTerms;
 use crate::route::{CallView, Narrowing, Routed, Taken, Trace, Untraced, hashed};
 use crate::rules::Compat;
+use crate::script::ScriptFailure;
 use crate::service::{Service, Variant, is_wanted};
 use crate::set::EndpointSet;
 use crate::settings::{Balance, Cluster, MethodSettings, Terms};
@@ -80,6 +82,20 @@ impl Scratch {
     /// Empty; it grows to the largest service it meets.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// As [`Scratch::new`], with a clock that ends scripts that run for too long: it
+    /// tells the time since any fixed moment. Without one, a script's steps are counted
+    /// and nothing else, and what it answers depends on nothing but the call.
+    pub fn with_clock(clock: impl Fn() -> Duration + 'static) -> Self {
+        let mut scratch = Self::default();
+        scratch.sets.scripts.clock = Some(Rc::new(clock));
+        scratch
+    }
+
+    /// The script that failed last since this was asked, if one did.
+    pub fn take_script_failure(&mut self) -> Option<ScriptFailure> {
+        self.sets.scripts.failure.take()
     }
 
     /// The endpoints that the last decision chose from, by index in

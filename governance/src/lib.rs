@@ -28,6 +28,7 @@ mod known_terms;
 pub mod parameters;
 mod route;
 pub mod rules;
+mod script;
 pub mod service;
 mod set;
 pub mod settings;
@@ -40,6 +41,7 @@ pub use document::{Finding, Severity};
 pub use endpoint::{Endpoint, EndpointId, EndpointIds};
 pub use parameters::Parameters;
 pub use rules::{Affected, Applied, Compat, Origin, RuleSet};
+pub use script::{ScriptFailure, ScriptLimits, ScriptReason};
 pub use service::{Options, Service};
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use governance::document::{unreadable, utf8};
 use governance::explain::{explain_case, read_question};
-use governance::{Compat, Finding, Origin, RuleSet};
+use governance::{Compat, Finding, Origin, RuleSet, ScriptLimits};
 
 fn path(relative: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(relative)
@@ -135,7 +135,9 @@ impl<'p> Example<'p> {
             "case" => explain_case(&file, &text).map_or_else(|e| e, |said| said.findings),
             "question" => read_question(&file, &text).err().unwrap_or_default(),
             key => {
-                let mut rules = RuleSet::new(Compat::Documented).with_notes();
+                let mut rules = RuleSet::new(Compat::Documented)
+                    .with_notes()
+                    .with_scripts(Some(ScriptLimits::default()));
                 rules.apply(key, Some(&text), Origin::File(file.into())).findings
             }
         }

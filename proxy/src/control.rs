@@ -10,7 +10,9 @@ use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use dashmap::DashSet;
-use governance::{Affected, Compat, Endpoint, EndpointIds, Options, RuleSet, Service};
+use governance::{
+    Affected, Compat, Endpoint, EndpointIds, Options, RuleSet, ScriptLimits, Service,
+};
 use registry::{Registry, ServiceState, View};
 
 use crate::config::{Config, StaticService};
@@ -84,7 +86,8 @@ impl Control {
             configured: HashMap::new(),
             addresses: Arc::default(),
             has_store: false,
-            rules: RuleBook::new(Compat::default()),
+            rules: RuleBook::new(Compat::default())
+                .with_scripts(config.scripts.then(ScriptLimits::default)),
             services: HashMap::new(),
             view: Arc::default(),
         };

@@ -12,7 +12,7 @@ use codec::{Fault, FrameCodec, Outcome, Reason};
 use crate::forward::{self, Frame};
 use crate::framed::{Engine, Link};
 use crate::observe::{Ended, observe};
-use crate::route::Route;
+use crate::route::{LONGEST_TIMEOUT, Route};
 use crate::send::{self, Sending};
 
 /// Lets a call wait for `delay`, but not beyond its deadline, and sends it then. Its
@@ -66,6 +66,25 @@ pub(crate) fn wait<C: FrameCodec>(
         let sending =
             Sending { from, listener, frame, one_way, origin, started, effort, permit, repeat };
         forward::go(&engine, sending, route, binds, now);
+    });
+}
+
+/// Gives a caller an injected failure after an injected delay.
+pub(crate) fn answer<C: FrameCodec>(
+    engine: &Rc<Engine<C>>,
+    from: &Rc<Link<C>>,
+    origin: C::Origin,
+    fault: Fault,
+    delay: Duration,
+) {
+    send::admitted(engine, from);
+    let (engine, from) = (engine.clone(), from.clone());
+    tokio::task::spawn_local(async move {
+        tokio::time::sleep(delay.min(LONGEST_TIMEOUT)).await;
+        send::released(&engine, &from);
+        if !from.is_closed() {
+            engine.reply(&from, Some(origin), &fault);
+        }
     });
 }
 

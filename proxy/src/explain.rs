@@ -20,7 +20,7 @@ use registry::View;
 use crate::control;
 use crate::route;
 use crate::rule_book::{RuleBook, RuleStates, source_of};
-use crate::snapshot::{Entry, Identity, Published};
+use crate::snapshot::{self, Entry, Identity, Published};
 
 /// What no one but a worker knows.
 const ASSUMED: &str = "every endpoint is available and idle";
@@ -72,10 +72,7 @@ impl Live {
         check(question, identity)?;
         let service = question.call.service.as_str();
         let trouble = snapshot.store_trouble.as_deref();
-        // A service over HTTP alone is explained by its endpoints there.
-        let http = snapshot.http.get(service);
-        let entry = snapshot.services.get(service).map(|entry| entry.or(http.unwrap_or(entry)));
-        let fault = match entry {
+        let fault = match snapshot.provided(service) {
             Some(Entry::Ready(table)) if !table.endpoints().is_empty() => {
                 let states = self.rules.load();
                 let asked = Asked { question, identity, address: LOOPBACK, now_ms };
@@ -189,7 +186,7 @@ impl<'a> Stored<'a> {
         let found = self.view.services.get(service).map(|found| &**found);
         let (mut ids, rules) = (EndpointIds::new(), self.book.rules());
         let compiled = control::compile(service, &[], found, &mut ids, rules, &options);
-        match compiled.entry.or(&compiled.http) {
+        match snapshot::provided(&compiled.entry, &compiled.http) {
             Entry::Ready(table) => Some(table.clone()),
             Entry::Pending => None,
         }

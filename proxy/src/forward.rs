@@ -360,7 +360,10 @@ fn refuse<C: FrameCodec>(
         // A one-way call whose connection failed: it was counted when it was sent.
         engine.worker.metrics.fault(fault.reason);
     }
-    engine.reply(from, answerable, fault);
+    match (answerable, fault.answer.as_ref().and_then(|answer| answer.delay)) {
+        (Some(origin), Some(delay)) => delayed::answer(engine, from, origin, fault.clone(), delay),
+        (answerable, _) => engine.reply(from, answerable, fault),
+    }
 }
 
 /// Step 7 for a call that was sent nowhere.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use governance::explain::{Explanation, Question, WrittenCall};
 use governance::rules::RuleKey;
-use governance::{Affected, Compat, Endpoint, EndpointIds, Origin, RuleSet};
+use governance::{Affected, Compat, Endpoint, EndpointIds, Origin, RuleSet, ScriptLimits};
 use registry::{RuleDocument, View};
 use serde::Serialize;
 
@@ -27,7 +27,7 @@ pub type Changes = BTreeMap<String, Option<Arc<RuleDocument>>>;
 /// Whose calls documents are about, as they are and as they are to be.
 pub fn about(view: &View, changes: &Changes) -> Vec<Affected> {
     let mut about = Vec::new();
-    let mut rules = RuleSet::new(Compat::Documented);
+    let mut rules = RuleSet::new(Compat::Documented).with_scripts(Some(ScriptLimits::default()));
     // A resource may be about what others are that name it.
     for (key, document) in view.rules.iter().filter(|(key, _)| RuleKey::parse(key).is_none()) {
         rules.apply(key, Some(&document.text), Origin::Store { revision: 0 });

@@ -21,7 +21,7 @@ use crate::worker::Worker;
 /// has its own, shorter clock, this one only bounds what is remembered of it.
 pub(crate) const APP_TIMEOUT: Duration = Duration::from_secs(300);
 /// No call is remembered for longer, whatever its caller asks for.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 /// Endpoints tried for one call.
 pub(crate) const ATTEMPTS: usize = 5;
 /// The label of a method that cannot be read.
@@ -127,13 +127,17 @@ pub(crate) fn select(worker: &Worker, ask: Ask<'_>) -> Result<Route, Refusal> {
         now_ms: worker.unix_ms(ask.now),
     };
     let decide = |service: &Service| {
+        let mut scratch = worker.scratch.borrow_mut();
         let resolution = governance::decide(
             service,
             &request,
             &worker.health.at(ask.now),
             &mut *worker.dice.borrow_mut(),
-            &mut worker.scratch.borrow_mut(),
+            &mut scratch,
         );
+        if let Some(failure) = scratch.take_script_failure() {
+            worker.script_failed(&failure, ask.now);
+        }
         match resolution {
             Ok(Resolution::Send(decision)) => {
                 let endpoint = service.endpoints()[decision.endpoint].id;

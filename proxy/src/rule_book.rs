@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use governance::rules::RuleKey;
-use governance::{Affected, Compat, Finding, RuleSet, Severity, document};
+use governance::{Affected, Compat, Finding, RuleSet, ScriptLimits, Severity, document};
 use registry::{Origin, RuleDocument, RulePlace, Unreadable, View};
 
 /// What became of a document.
@@ -132,9 +132,15 @@ impl RuleBook {
         }
     }
 
-    /// For a question, not a proxy: nothing is logged.
+    /// For a question, not a proxy: nothing is logged, and scripts are checked and run.
     pub(crate) fn quiet(compat: Compat) -> RuleBook {
-        RuleBook { logs: false, ..RuleBook::new(compat) }
+        let book = RuleBook::new(compat).with_scripts(Some(ScriptLimits::default()));
+        RuleBook { logs: false, ..book }
+    }
+
+    /// Runs script rules within these limits; `None`, as at first, refuses them.
+    pub(crate) fn with_scripts(self, limits: Option<ScriptLimits>) -> RuleBook {
+        RuleBook { rules: self.rules.with_scripts(limits), ..self }
     }
 
     /// The rules in force.

@@ -32,6 +32,21 @@ pub(crate) struct Snapshot {
     pub(crate) store_trouble: Option<String>,
 }
 
+impl Snapshot {
+    /// A service with those of its endpoints that are asked about: see [`provided`].
+    pub(crate) fn provided(&self, service: &str) -> Option<&Entry> {
+        Some(provided(self.services.get(service)?, self.http.get(service)?))
+    }
+}
+
+/// Of a service's two tables, the one of its endpoints that speak HTTP only where
+/// it has no others.
+pub(crate) fn provided<'a>(entry: &'a Entry, http: &'a Entry) -> &'a Entry {
+    let has_any =
+        |entry: &Entry| matches!(entry, Entry::Ready(table) if !table.endpoints().is_empty());
+    if has_any(http) && !has_any(entry) { http } else { entry }
+}
+
 /// The callers' side, as rules see it.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(crate) struct Identity {
@@ -46,15 +61,6 @@ pub(crate) enum Entry {
     Pending,
     /// Its endpoints and rules, compiled.
     Ready(Arc<Service>),
-}
-
-impl Entry {
-    /// This one, or where nobody is in it, the other in which somebody is.
-    pub(crate) fn or<'e>(&'e self, other: &'e Entry) -> &'e Entry {
-        let is_empty =
-            |entry: &Entry| matches!(entry, Entry::Ready(table) if table.endpoints().is_empty());
-        if is_empty(self) && !is_empty(other) { other } else { self }
-    }
 }
 
 /// The current snapshot, shared by all workers.

@@ -1,13 +1,15 @@
 //! What the connections of one worker thread share, whatever protocol they
 //! speak. Nothing here is `Send`, locked, or handed to another thread.
 
-use std::cell::{Ref, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use governance::{Dice, EndpointId, Options, RuleSet, Scratch, Service, TrafficPolicy};
+use governance::{
+    Dice, EndpointId, Options, RuleSet, Scratch, ScriptFailure, Service, TrafficPolicy,
+};
 use tokio::net::{TcpStream, ToSocketAddrs};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -21,6 +23,9 @@ use crate::metrics::WorkerMetrics;
 use crate::orders::{Destination, Destinations};
 use crate::redirected::{OwnConnection, OwnConnections};
 use crate::snapshot::{Published, Snapshot};
+
+/// A script that fails is logged at most so often; it may fail at every call.
+const SCRIPT_LOG_PAUSE: Duration = Duration::from_secs(10);
 
 /// One worker.
 pub(crate) struct Worker {
@@ -41,6 +46,7 @@ pub(crate) struct Worker {
     pub(crate) published: Arc<Published>,
     snapshot: RefCell<(u64, Arc<Snapshot>)>,
     clock: Clock,
+    script_logged: Cell<Option<Instant>>,
 }
 
 impl Worker {
@@ -55,6 +61,7 @@ impl Worker {
     ) -> Self {
         let generation = published.generation();
         let snapshot = RefCell::new((generation, published.load()));
+        let started = Instant::now();
         Worker {
             limits,
             timeouts,
@@ -67,7 +74,7 @@ impl Worker {
             methods: RefCell::default(),
             health: Health::default(),
             destinations: Destinations::default(),
-            scratch: RefCell::default(),
+            scratch: RefCell::new(Scratch::with_clock(move || started.elapsed())),
             dice: RefCell::new(Random(fastrand::Rng::new())),
             no_service: Arc::new(Service::compile(
                 "",
@@ -76,6 +83,7 @@ impl Worker {
                 &Options::default(),
             )),
             clock: Clock::new(),
+            script_logged: Cell::new(None),
         }
     }
 
@@ -126,6 +134,19 @@ impl Worker {
         }
         self.health.failed(endpoint, Instant::now());
         self.metrics.connect_failed();
+    }
+
+    /// A script had no answer for a call, which was routed without it.
+    pub(crate) fn script_failed(&self, failure: &ScriptFailure, now: Instant) {
+        self.metrics.script_failed(failure.reason);
+        let ScriptFailure { rule, reason, detail } = failure;
+        let is_due = |last: Instant| now.saturating_duration_since(last) >= SCRIPT_LOG_PAUSE;
+        if self.script_logged.get().is_none_or(is_due) {
+            self.script_logged.set(Some(now));
+            tracing::warn!(rule = &**rule, reason = reason.label(), detail, "a script failed");
+        } else {
+            tracing::debug!(rule = &**rule, reason = reason.label(), detail, "a script failed");
+        }
     }
 
     /// `now` in milliseconds since 1970.

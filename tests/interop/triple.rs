@@ -122,12 +122,13 @@ fn java_repeats_no_call_that_was_answered() {
 fn java_decodes_texts_in_its_own_way() {
     for line in LINES {
         let mut consumer = triple_consumer(line);
-        let reference = consumer_of_the_script(&mut consumer, 20_000);
+        let reference = consumer_of_the_script(&mut consumer, 8000);
         for (message, details, shown) in [
-            ("a+b", None, "UNAVAILABLE : a b"),
-            ("100 %", None, "CANCELLED"),
+            ("a+b", None, Some("UNAVAILABLE : a b")),
+            // The call is cancelled, or, in 3.2, forgotten.
+            ("100 %", None, None),
             // google.rpc.Status {code: 14, message: "a+b %41"}: shown in place of the other.
-            ("text", Some("CA4SB2ErYiAlNDE"), "UNAVAILABLE : a b A"),
+            ("text", Some("CA4SB2ErYiAlNDE"), Some("UNAVAILABLE : a b A")),
         ] {
             let mut headers = json!({
                 ":status": "200", "content-type": "application/grpc",
@@ -138,7 +139,9 @@ fn java_decodes_texts_in_its_own_way() {
             }
             let (failure, _) =
                 answered(&mut consumer, &reference, "async", json!({"headers": headers}));
-            assert!(failure.ends_with(shown), "{line:?} {message}: {failure}");
+            let is_shown = shown.is_some_and(|shown| failure.ends_with(shown));
+            assert_eq!(is_shown, shown.is_some(), "{line:?} {message}: {failure}");
+            assert!(shown.is_some() || !failure.contains("UNAVAILABLE"), "{failure}");
         }
     }
 }
@@ -149,10 +152,15 @@ fn java_decodes_texts_in_its_own_way() {
 fn java_repeats_a_call_that_it_gives_up_itself() {
     for line in LINES {
         let mut consumer = triple_consumer(line);
+        // Once it is connected, calls leave at once, and not when the next test counts.
+        let patient = consumer_of_the_script(&mut consumer, 20_000);
+        let refusal = json!({"headers": {
+            ":status": "200", "content-type": "application/grpc", "grpc-status": "14",
+        }});
+        answered(&mut consumer, &patient, "sync", refusal);
         let reference = consumer_of_the_script(&mut consumer, 300);
         let (failure, asked) = answered(&mut consumer, &reference, "sync", json!({"silent": true}));
-        // It may give a call up before that was sent.
-        assert!(asked <= 3, "{line:?} {asked}: {failure}");
+        assert!((1..=3).contains(&asked), "{line:?} {asked}: {failure}");
         if failure.starts_with("org.apache.dubbo.rpc.RpcException code=2: ") {
             assert!(failure.contains("Tried 3 times"), "{line:?}: {failure}");
         } else {

@@ -28,6 +28,11 @@ pub fn faults(reason: &str) -> String {
     format!(r#"spanwire_faults_total{{reason="{reason}"}}"#)
 }
 
+/// The series of one reason for which scripts failed.
+pub fn script_failures(reason: &str) -> String {
+    format!(r#"spanwire_script_failures_total{{reason="{reason}"}}"#)
+}
+
 /// The number of one series, which must exist.
 #[track_caller]
 pub fn value(proxy: &Proxy, series: &str) -> i64 {

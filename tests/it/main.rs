@@ -40,6 +40,7 @@ mod drain;
 mod faults;
 mod http;
 mod liveness;
+mod orders;
 mod parked;
 mod peers;
 mod policies;

@@ -18,7 +18,7 @@ const RESENDS: &str = "spanwire_resends_total";
 const EMPTY: [u8; 1] = [0x92];
 
 /// How many calls came to an outcome.
-fn outcome(outcome: &str) -> String {
+pub fn outcome(outcome: &str) -> String {
     format!(
         "spanwire_calls_total{{protocol=\"dubbo\",listener=\"out\",service=\"{SERVICE}\",\
          method=\"echo\",outcome=\"{outcome}\"}}"
@@ -48,18 +48,18 @@ fn providers<const N: usize>(parameters: &str) -> ([Provider; N], TempDir, Proxy
 }
 
 /// A provider's own refusal, which Java repeats elsewhere.
-fn refusal(call: &Frame) -> Frame {
+pub fn refusal(call: &Frame) -> Frame {
     Frame { flags: RESPONSE, status: 80, id: call.id, body: string("out of order") }
 }
 
 /// An exception of the provider's own code.
-fn exception(call: &Frame) -> Frame {
+pub fn exception(call: &Frame) -> Frame {
     let body = [&[0x90, b'C'][..], &string("lab.Refused"), &[0x90, 0x60]].concat();
     Frame { flags: RESPONSE, status: 20, id: call.id, body }
 }
 
 /// The provider that a call arrived at, its connection, and the call.
-fn arrival<const N: usize>(providers: &[Provider; N]) -> (usize, Wire, Frame) {
+pub fn arrival<const N: usize>(providers: &[Provider; N]) -> (usize, Wire, Frame) {
     let deadline = Instant::now() + SOON;
     loop {
         for (index, provider) in providers.iter().enumerate() {
@@ -73,7 +73,7 @@ fn arrival<const N: usize>(providers: &[Provider; N]) -> (usize, Wire, Frame) {
     }
 }
 
-fn call(caller: &mut Wire, id: u64) {
+pub fn call(caller: &mut Wire, id: u64) {
     caller.send(&Request::new(id).bytes());
 }
 

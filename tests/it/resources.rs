@@ -107,15 +107,18 @@ fn delays_and_failures_are_injected() {
     let always = "percentage: {value: 100}";
     let ([stable, gray], _folder, _proxy, mut caller) = routed(&format!(
         "{{match: [{{headers: {{user: {{exact: fails}}}}}}], \
-          fault: {{abort: {{httpStatus: 503, {always}}}}}, {0}}}, \
+          fault: {{delay: {{fixedDelay: 200ms, {always}}}, abort: {{httpStatus: 503, {always}}}}}, {0}}}, \
          {{match: [{{headers: {{user: {{exact: waits}}}}}}], \
           fault: {{delay: {{fixedDelay: 300ms, {always}}}}}, {0}}}, \
          {{match: [{{method: {{exact: other}}}}], {0}}}",
         to("stable")
     ));
+    // Both: the failure comes after the delay.
+    let started = Instant::now();
     caller.send(&call(1, "fails"));
     let text = caller.expect().text();
     assert!(text.contains("Spanwire [injected]") && text.contains("injects status 503"), "{text}");
+    assert!(started.elapsed() >= Duration::from_millis(200), "{:?}", started.elapsed());
 
     let started = Instant::now();
     caller.send(&call(2, "waits"));

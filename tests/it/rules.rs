@@ -5,7 +5,7 @@ use std::path::Path;
 use proxy::config::Config;
 use tempfile::TempDir;
 
-use crate::counters::wait_until;
+use crate::counters::{script_failures, value, wait_until};
 use crate::wire::*;
 
 /// A provider in region `bj`, one in `hz`, and a folder with one rule.
@@ -87,5 +87,75 @@ fn a_rule_with_a_mistake_changes_nothing() {
         caller.send(&Request::new(id).bytes());
         upstream.expect();
         std::thread::yield_now();
+    }
+}
+
+/// A script by which calls with an attachment go to `hz`, and which never ends without.
+const SCRIPT: &str = "type: javascript
+force: true
+script: |
+  (function (invokers, invocation) {
+    while (invocation.getAttachment('user') !== 'u7') {}
+    invokers.removeIf(function (one) { return one.getUrl().getParameter('region') !== 'hz' });
+    return invokers;
+  }(invokers, invocation))
+";
+
+fn with_script(scripts: bool) -> ([Provider; 2], TempDir, Config) {
+    let (providers, folder, mut config) = with_rule("=> region=*");
+    for endpoint in &mut config.services[0].endpoints {
+        endpoint.labels.insert("application".to_owned(), "shop".to_owned());
+    }
+    std::fs::write(folder.path().join("shop.script-router.yaml"), SCRIPT).unwrap();
+    config.scripts = scripts;
+    (providers, folder, config)
+}
+
+#[test]
+fn a_script_decides_and_one_that_does_not_end_is_left_out_and_counted() {
+    let ([in_bj, in_hz], _folder, config) = with_script(true);
+    let (proxy, mut caller) = start(config);
+    let attachments = vec![("user", "u7")];
+    caller.send(&Request { attachments, ..Request::new(1) }.bytes());
+    let mut upstream = in_hz.accept();
+    let call = upstream.expect();
+    upstream.send(&call.answer(&string("from hz")).bytes());
+    assert!(caller.expect().text().contains("from hz"));
+    for reason in ["error", "steps", "time", "memory"] {
+        assert_eq!(value(&proxy, &script_failures(reason)), 0);
+    }
+    // Without the script both regions answer.
+    in_bj.echo_forever();
+    let mut id = 1;
+    wait_until("a call to the other region", || {
+        id += 1;
+        caller.send(&Request::new(id).bytes());
+        while caller.is_quiet(std::time::Duration::from_millis(2)) {
+            if !upstream.is_quiet(std::time::Duration::from_millis(1)) {
+                let call = upstream.expect();
+                upstream.send(&call.answer(&string("from hz")).bytes());
+            }
+        }
+        let text = caller.expect().text();
+        if text.contains("pong") { Ok(()) } else { Err(text) }
+    });
+    // Which of the two limits comes first depends on the machine.
+    let counted =
+        value(&proxy, &script_failures("time")) + value(&proxy, &script_failures("steps"));
+    assert_eq!(counted, id as i64 - 1);
+}
+
+#[test]
+fn scripts_are_not_run_unless_somebody_says_so() {
+    let ([in_bj, in_hz], _folder, config) = with_script(false);
+    in_bj.echo_forever();
+    in_hz.echo_forever();
+    let (proxy, mut caller) = start(config);
+    for id in 0..20 {
+        caller.send(&Request::new(id).bytes());
+        assert!(caller.expect().text().contains("pong"));
+    }
+    for reason in ["error", "steps", "time", "memory"] {
+        assert_eq!(value(&proxy, &script_failures(reason)), 0);
     }
 }

@@ -367,6 +367,7 @@ pub fn outbound(endpoints: &[SocketAddr]) -> Config {
         labels: Default::default(),
         services: vec![service(SERVICE, endpoints)],
         rules: Vec::new(),
+        scripts: false,
         listeners: vec![listener("out", Direction::Outbound)],
         limits: Limits::default(),
         timeouts: Timeouts::default(),

@@ -83,15 +83,19 @@ fn it_serves_until_sigterm() {
     let admin = proxy.logged("admin pages", "address");
     let gateway = proxy.logged("listening", "bound");
     assert!(get(&admin, "/livez").starts_with("HTTP/1.1 200 "));
-    let ready = Instant::now() + Duration::from_secs(20);
-    while !get(&admin, "/readyz").starts_with("HTTP/1.1 200 ") {
-        assert!(Instant::now() < ready, "not ready: {}", get(&admin, "/readyz"));
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    wait_until_ready(&admin);
     assert!(get(&admin, "/metrics").contains("spanwire_workers 1\n"));
     TcpStream::connect(gateway).expect("the listener is open");
     proxy.signal("TERM");
     assert_eq!(proxy.status(), Some(0));
+}
+
+fn wait_until_ready(admin: &str) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !get(admin, "/readyz").starts_with("HTTP/1.1 200 ") {
+        assert!(Instant::now() < deadline, "not ready: {}", get(admin, "/readyz"));
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// `docs/observability.md` lists exactly the metrics that a proxy shows.
@@ -102,6 +106,7 @@ fn every_metric_is_documented() {
     let (folder, file) = write(&format!("{good}access_log: access.log\n"));
     let mut proxy = Running::start(&["proxy", "-c", file.to_str().expect("UTF-8")]);
     let admin = proxy.logged("admin pages", "address");
+    wait_until_ready(&admin);
     let page = get(&admin, "/metrics");
     let mut shown = Vec::new();
     let mut help = "";

@@ -9,16 +9,69 @@ use serde_json::json;
 
 use super::Dialect;
 use super::grpc::{self, Code};
-use crate::fault::{Fault, Reason};
+use crate::fault::{Answer, Fault, Reason};
 use crate::triple;
 use crate::value::base64;
 
 /// A fault in the caller's language.
 pub fn fault(dialect: Dialect, fault: &Fault) -> Response<Bytes> {
     match dialect {
-        Dialect::Plain => problem(status(fault.reason), fault),
+        Dialect::Plain => match &fault.answer {
+            Some(answer) => ordered(answer, fault),
+            None => problem(status(fault.reason), fault),
+        },
         Dialect::Grpc => trailers_only(grpc_trailers(fault)),
         Dialect::Triple => trailers_only(triple::answer::trailers(fault)),
+    }
+}
+
+/// What a rule orders as an answer.
+fn ordered(answer: &Answer, fault: &Fault) -> Response<Bytes> {
+    let own = answer.http_status.and_then(|own| StatusCode::from_u16(own).ok());
+    let status = own.unwrap_or_else(|| status(fault.reason));
+    let mut response = match &answer.body {
+        None => problem(status, fault),
+        Some(body) => {
+            let mut response = Response::new(Bytes::copy_from_slice(body));
+            *response.status_mut() = status;
+            // These two have neither a body nor its length (RFC 9110, section 8.6).
+            if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+                *response.body_mut() = Bytes::new();
+            } else {
+                response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+            }
+            if !response.body().is_empty() {
+                let text = HeaderValue::from_static("text/plain");
+                response.headers_mut().insert(CONTENT_TYPE, text);
+            }
+            response
+        }
+    };
+    for (name, own) in &answer.headers {
+        if let (Ok(name), Ok(own)) =
+            (HeaderName::try_from(name.as_ref()), HeaderValue::try_from(own.as_str()))
+        {
+            response.headers_mut().insert(name, own);
+        }
+    }
+    response
+}
+
+/// The gRPC status of a fault: what a rule orders, or says as an HTTP status
+/// (gRPC's `http-grpc-status-mapping.md`), else the reason's own.
+pub(crate) fn grpc_number(fault: &Fault) -> u16 {
+    let answer = fault.answer.as_deref();
+    if let Some(number) = answer.and_then(|answer| answer.grpc_status) {
+        return number;
+    }
+    match answer.and_then(|answer| answer.http_status) {
+        None => code(fault.reason) as u16,
+        Some(400) => 13,
+        Some(401) => 16,
+        Some(403) => 7,
+        Some(404) => 12,
+        Some(429 | 502 | 503 | 504) => 14,
+        Some(_) => 2,
     }
 }
 
@@ -42,11 +95,11 @@ fn trailers_only(trailers: HeaderMap) -> Response<Bytes> {
 }
 
 fn grpc_trailers(fault: &Fault) -> HeaderMap {
-    let code = code(fault.reason);
+    let code = grpc_number(fault);
     let text = fault.to_string();
     let details = base64::encode(&details(code, &text, fault.reason));
     HeaderMap::from_iter([
-        (grpc::STATUS, HeaderValue::from(code as u16)),
+        (grpc::STATUS, HeaderValue::from(code)),
         (grpc::MESSAGE, value(&grpc::percent_encoded(&text))),
         // Without padding, as the specification prefers.
         (grpc::DETAILS, value(details.trim_end_matches('='))),
@@ -147,7 +200,7 @@ fn value(text: &str) -> HeaderValue {
 /// `google.rpc.Status` with one `google.rpc.ErrorInfo`, which tells programs the
 /// mesh's reason: `{code: 1, message: 2, details: 3 Any{type_url: 1, value: 2}}`,
 /// `ErrorInfo{reason: 1, domain: 2}`.
-fn details(code: Code, message: &str, reason: Reason) -> Vec<u8> {
+fn details(code: u16, message: &str, reason: Reason) -> Vec<u8> {
     let mut info = Vec::new();
     field(1, reason.label().to_ascii_uppercase().as_bytes(), &mut info);
     field(2, b"spanwire", &mut info);
@@ -208,6 +261,39 @@ mod tests {
         assert_eq!(details[..2], [8, 4], "the code");
         for part in ["Spanwire [timeout]: 100%", "google.rpc.ErrorInfo", "TIMEOUT", "spanwire"] {
             assert!(text.contains(part), "{part} in {text:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_rule_orders_is_the_answer() {
+        let of = |answer: Answer| Fault::new(Reason::Injected, "a", "b").with_answer(answer);
+        let teapot = of(Answer { http_status: Some(418), ..Answer::default() });
+        let response = fault(Dialect::Plain, &teapot);
+        assert_eq!(response.status(), 418);
+        assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
+        let location = vec![("location".into(), "http://other/".to_owned())];
+        let elsewhere = of(Answer {
+            http_status: Some(307),
+            headers: location,
+            body: Some(Box::default()),
+            ..Answer::default()
+        });
+        let response = fault(Dialect::Plain, &elsewhere);
+        assert_eq!((response.status().as_u16(), response.body().len()), (307, 0));
+        assert_eq!(response.headers()["location"], "http://other/");
+        let gone = of(Answer {
+            http_status: Some(410),
+            body: Some(b"gone"[..].into()),
+            ..Answer::default()
+        });
+        assert_eq!(fault(Dialect::Plain, &gone).body(), "gone");
+        for (answer, status) in [
+            (Answer { grpc_status: Some(5), ..Answer::default() }, "5"),
+            (Answer { http_status: Some(404), ..Answer::default() }, "12"),
+            (Answer { http_status: Some(503), ..Answer::default() }, "14"),
+            (Answer { http_status: Some(418), ..Answer::default() }, "2"),
+        ] {
+            assert_eq!(fault(Dialect::Grpc, &of(answer)).headers()[grpc::STATUS], status);
         }
     }
 

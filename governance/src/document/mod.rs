@@ -28,7 +28,7 @@ mod report;
 
 pub use finding::{Finding, Severity, unreadable, utf8};
 pub use mapping::{Mapping, nearest};
-pub(crate) use node::Resolved;
 pub use node::{Node, Position, Scalar, Value};
+pub(crate) use node::{Resolved, shorten};
 pub use parse::{MAX_BYTES, MAX_DEPTH, MAX_NODES, parse_all, parse_one};
 pub use report::{MAX_FINDINGS, Report};

@@ -11,7 +11,9 @@ use super::report::Report;
 /// etcd's limit is 1.5 MiB, ZooKeeper's 1 MiB.
 pub const MAX_BYTES: usize = 3 << 19;
 /// The most values in a document, those that aliases repeat included.
-pub const MAX_NODES: usize = 200_000;
+pub const MAX_NODES: usize = 100_000;
+/// For so many bytes a text that is repeated counts as one more value.
+const BYTES_PER_VALUE: usize = 64;
 /// The deepest nesting of lists and mappings.
 pub const MAX_DEPTH: usize = 64;
 
@@ -311,10 +313,11 @@ impl Builder<'_> {
     }
 }
 
-/// How many values a node holds, itself included.
+/// How many values a node holds, itself included. To repeat a long text costs as much as
+/// to repeat several short ones.
 fn size_of(node: &Node) -> usize {
     match &node.value {
-        Value::Scalar(_) => 1,
+        Value::Scalar(scalar) => 1 + scalar.text.len() / BYTES_PER_VALUE,
         Value::Sequence(items) => 1 + items.iter().map(size_of).sum::<usize>(),
         Value::Mapping(entries) => {
             1 + entries.iter().map(|(key, value)| size_of(key) + size_of(value)).sum::<usize>()

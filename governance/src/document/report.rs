@@ -6,8 +6,12 @@ use super::node::Position;
 /// The most findings that are kept of one document, so that a hostile one costs
 /// no more than a bad one.
 pub const MAX_FINDINGS: usize = 200;
+/// The longest message or hint, in bytes; they quote documents.
+const MAX_TEXT: usize = 1000;
 /// The most regular expressions in one document.
-const MAX_REGEXES: usize = 200;
+const MAX_REGEXES: usize = 100;
+/// For so many counts one that is refused.
+const REFUSED_REGEX: usize = 5;
 
 /// Collects the findings about one document.
 #[derive(Debug, Clone, Default)]
@@ -68,8 +72,8 @@ impl Report {
             column: at.column,
             code,
             severity,
-            message: message.into(),
-            hint: hint.into(),
+            message: bounded(message.into()),
+            hint: bounded(hint.into()),
         });
     }
 
@@ -78,11 +82,22 @@ impl Report {
         self.findings.len() >= MAX_FINDINGS
     }
 
+    /// Whether nothing more that is found could change anything: the document does not take
+    /// effect, and no finding is added. Java goes on with what it can read.
+    pub(crate) fn is_hopeless(&self, compat: crate::rules::Compat) -> bool {
+        compat == crate::rules::Compat::Documented && self.is_full() && self.has_errors()
+    }
+
     /// Counts a regular expression, whose compiling takes time; false when there
     /// are too many in the document.
     pub(crate) fn may_compile_regex(&mut self) -> bool {
         self.regexes += 1;
         self.regexes <= MAX_REGEXES
+    }
+
+    /// A regular expression was refused, often for its size: that took the most time.
+    pub(crate) fn refused_regex(&mut self) {
+        self.regexes += REFUSED_REGEX - 1;
     }
 
     /// Whether a finding keeps the document from taking effect.
@@ -119,4 +134,15 @@ impl Report {
         self.findings.sort_by_key(|finding| (finding.line, finding.column));
         self.findings
     }
+}
+
+/// A text, cut off where it is too long.
+fn bounded(mut text: String) -> String {
+    if text.len() > MAX_TEXT {
+        let end = (0..=MAX_TEXT).rev().find(|end| text.is_char_boundary(*end));
+        text.truncate(end.unwrap_or_default());
+        text.shrink_to_fit();
+        text.push('…');
+    }
+    text
 }

@@ -3,6 +3,7 @@
 use crate::document::{Finding, Node, Report, Value};
 use crate::endpoint::{Endpoint, EndpointId, EndpointIds};
 use crate::rules::{Origin, RuleSet};
+use crate::script::ScriptLimits;
 
 use super::{Labels, Question, WrittenCall};
 
@@ -38,9 +39,11 @@ impl Case {
     /// Reads a case; `None` when it is none, and why is reported.
     pub(super) fn read(node: &Node, report: &mut Report) -> Option<Case> {
         let mut map = node.mapping("a case", report)?;
+        let scripts = map.boolean("scripts", report).unwrap_or(false);
         let Question { compat, call, address, application, labels, tried, random, now_ms } =
             Question::read(&mut map, report)?;
-        let mut rules = RuleSet::new(compat.unwrap_or_default());
+        let mut rules = RuleSet::new(compat.unwrap_or_default())
+            .with_scripts(scripts.then(ScriptLimits::default));
         let mut findings = Vec::new();
         for entry in map.list("rules", report) {
             let Some(mut rule) = entry.mapping("a rule", report) else { continue };

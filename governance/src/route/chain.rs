@@ -12,14 +12,14 @@ use crate::rules::{Compat, Kind, RuleSet};
 use crate::set::EndpointSet;
 
 use super::call::CallView;
-use super::{Action, Emptied, Narrowing, Step, Trace, condition, mesh, tag};
+use super::{Action, Emptied, Narrowing, Step, Trace, condition, mesh, script, tag};
 
 /// What rules are compiled for.
 pub(crate) struct Site<'a> {
     pub(crate) service: &'a str,
     pub(crate) group: &'a str,
     pub(crate) version: &'a str,
-    pub(crate) endpoints: &'a [Endpoint],
+    pub(crate) endpoints: &'a Arc<[Endpoint]>,
     /// Those of the group and version.
     pub(crate) members: &'a EndpointSet,
     /// The applications that may call; `None` for any.
@@ -29,7 +29,7 @@ pub(crate) struct Site<'a> {
 /// The steps, in the order of Dubbo's router chain (`@Activate(order)`): mesh
 /// rules (-50), tags (100), affinity of the
 /// service and of the application that provides it (130, 135), the service's own conditions (140), those of the application that provides it
-/// (145), those of the application that calls (150).
+/// (145), those of the application that calls (150), scripts (200).
 #[derive(Debug, Default)]
 pub(crate) struct Chain {
     mesh: Option<Step>,
@@ -41,6 +41,7 @@ pub(crate) struct Chain {
     /// In Java the router for the provider's application starts with the rule
     /// of the caller's, and keeps it where the provider's has none.
     callers_twice: bool,
+    script: Option<Step>,
 }
 
 impl Chain {
@@ -54,6 +55,7 @@ impl Chain {
         let mut chain = Chain {
             mesh: mesh_step(site, rules),
             tags: tag_step(site, provider, rules),
+            script: script_step(site, provider, rules),
             ..Chain::default()
         };
         let key = format!("{}:{}:{}", site.service, site.version, site.group);
@@ -118,7 +120,8 @@ impl Chain {
             if same { &[] } else { self.provider.as_slice() }
         };
         let (mesh, tags) = (self.mesh.as_slice(), self.tags.as_slice());
-        for steps in [mesh, tags, &self.affinity, &self.service, provider, twice, caller] {
+        let script = self.script.as_slice();
+        for steps in [mesh, tags, &self.affinity, &self.service, provider, twice, caller, script] {
             for step in steps {
                 let verdict = step.run(call, sets, dice, trace);
                 if sets.candidates.is_empty() {
@@ -153,6 +156,16 @@ fn tag_step(site: &Site<'_>, provider: Option<&str>, rules: &RuleSet) -> Option<
         None => "dubbo.tag".into(),
     };
     Some(Step { rule, line: 0, action: Action::Tag(tags) })
+}
+
+fn script_step(site: &Site<'_>, provider: Option<&str>, rules: &RuleSet) -> Option<Step> {
+    let app = provider?;
+    let rule = rules.scripts.get(app).filter(|rule| rule.enabled)?;
+    Some(Step {
+        rule: format!("{app}{}", Kind::Script.suffix()).into(),
+        line: rule.line,
+        action: Action::Script(script::Script::compile(rule, site.endpoints, rules.compat())),
+    })
 }
 
 fn add_conditions(

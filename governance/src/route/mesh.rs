@@ -232,7 +232,7 @@ impl ArgumentMatch {
 
 /// The types of a JVM descriptor, as `Class.getName` and `getSimpleName` write
 /// them.
-fn names_of(descriptor: &str) -> Vec<(String, String)> {
+pub(crate) fn names_of(descriptor: &str) -> Vec<(String, String)> {
     let mut names = Vec::new();
     let mut rest = descriptor;
     while !rest.is_empty() {

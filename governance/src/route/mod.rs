@@ -10,15 +10,18 @@ mod chain;
 mod condition;
 mod mesh;
 mod resource;
+mod script;
 mod tag;
 
 use std::sync::Arc;
 
 use crate::decide::Dice;
+use crate::script::Scripts;
 use crate::set::EndpointSet;
 
 pub(crate) use call::{CallView, Mismatch};
 pub(crate) use chain::{Chain, Site};
+pub(crate) use mesh::names_of;
 pub(crate) use resource::{Routed, Routes, Taken, hashed};
 
 /// One rule, or one condition of it, compiled for a service's endpoints.
@@ -39,6 +42,7 @@ pub(crate) enum Action {
     Split(condition::Split),
     Tag(tag::Tags),
     Mesh(mesh::Mesh),
+    Script(script::Script),
 }
 
 /// Who wants to know how a call was decided.
@@ -58,7 +62,7 @@ impl Trace for Untraced {
     fn step(&mut self, _: &str, _: u32, _: usize, _: usize, _: String) {}
 }
 
-/// The sets that steps narrow and reuse.
+/// The sets that steps narrow and reuse, and the scripts that some of them run.
 #[derive(Debug, Default)]
 pub(crate) struct Narrowing {
     /// Who is left.
@@ -67,6 +71,7 @@ pub(crate) struct Narrowing {
     pub(crate) next: EndpointSet,
     /// Room for one key's endpoints.
     part: EndpointSet,
+    pub(crate) scripts: Scripts,
 }
 
 /// What a step did.
@@ -75,6 +80,8 @@ pub(crate) enum Verdict<'r> {
     Elsewhere(Mismatch<'r>),
     /// What it says.
     Plain(&'static str),
+    /// It failed: what, and what became of it.
+    Failed(String),
     /// It is there to deny such calls.
     Denied(&'static str),
     /// It is no rule of anybody's, and changed nothing.
@@ -105,6 +112,7 @@ impl Verdict<'_> {
         match self {
             Verdict::Elsewhere(mismatch) => mismatch.note(call),
             Verdict::Plain(text) | Verdict::Denied(text) => (*text).to_owned(),
+            Verdict::Failed(text) => text.clone(),
             Verdict::Silent => String::new(),
             Verdict::Subset { subset, .. } => format!("applies: subset {subset}"),
             Verdict::Chose { number, of, weight, total } => {
@@ -135,6 +143,7 @@ impl Step {
             Action::Split(split) => split.run(call, sets, dice),
             Action::Tag(tags) => tags.run(call, sets),
             Action::Mesh(mesh) => mesh.run(call, sets, dice),
+            Action::Script(script) => script.run(&self.rule, call, sets),
         };
         if T::ON {
             let after = sets.candidates.count();

@@ -17,12 +17,14 @@ pub enum Kind {
     Mesh,
     /// Preference for endpoints that have something in common with the caller.
     Affinity,
+    /// JavaScript that chooses, of the application that provides.
+    Script,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 5] =
-        [Kind::Condition, Kind::Tag, Kind::Configurators, Kind::Mesh, Kind::Affinity];
+    pub const ALL: [Kind; 6] =
+        [Kind::Condition, Kind::Tag, Kind::Configurators, Kind::Mesh, Kind::Affinity, Kind::Script];
 
     /// What a key of this kind ends in.
     pub const fn suffix(self) -> &'static str {
@@ -32,6 +34,7 @@ impl Kind {
             Kind::Configurators => ".configurators",
             Kind::Mesh => ".MESHAPPRULE",
             Kind::Affinity => ".affinity-router",
+            Kind::Script => ".script-router",
         }
     }
 }

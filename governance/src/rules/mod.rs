@@ -17,6 +17,7 @@ mod key;
 mod linkerd;
 pub(crate) mod mesh;
 pub(crate) mod resource;
+pub(crate) mod script;
 mod split;
 mod string_match;
 mod table;
@@ -25,6 +26,7 @@ pub(crate) mod tag;
 use std::collections::BTreeMap;
 
 use crate::document::{Finding, Position, Report, Severity};
+use crate::script::ScriptLimits;
 
 pub(crate) use address::is_meant as address_is_meant;
 pub use applied::{Affected, Applied, Compat, Origin};
@@ -36,6 +38,7 @@ use condition::ConditionRule;
 use configurator::Configurators;
 use mesh::MeshRule;
 use resource::Resources;
+use script::ScriptRule;
 use table::Table;
 use tag::TagRule;
 
@@ -48,6 +51,9 @@ pub struct RuleSet {
     pub(crate) configurators: Table<Configurators>,
     pub(crate) meshes: Table<MeshRule>,
     pub(crate) affinities: Table<AffinityRule>,
+    pub(crate) scripts: Table<ScriptRule>,
+    /// `None` where scripts are off.
+    script_limits: Option<ScriptLimits>,
     pub(crate) resources: Resources,
     findings: BTreeMap<String, Vec<Finding>>,
     /// Whether what is only worth knowing is told.
@@ -58,6 +64,11 @@ impl RuleSet {
     /// Without any rule.
     pub fn new(compat: Compat) -> Self {
         RuleSet { compat, ..Self::default() }
+    }
+
+    /// Runs script rules, within these limits; `None`, as at first, refuses them.
+    pub fn with_scripts(self, limits: Option<ScriptLimits>) -> Self {
+        RuleSet { script_limits: limits, ..self }
     }
 
     /// The same, telling also what is only worth knowing ([`Severity::Info`]): what
@@ -85,15 +96,6 @@ impl RuleSet {
         let mut accepted = Vec::new();
         let affected = match parsed {
             Some(parsed) => self.replace(&parsed, text, &mut report),
-            None if text.is_some() && key.ends_with(".script-router") => {
-                report.error(
-                    Position::default(),
-                    "script-not-run",
-                    "script rules are not run here",
-                    "write what the script does as a condition, tag or mesh rule",
-                );
-                Affected::Nothing
-            }
             None => self.apply_resources(key, text, &mut report, &mut accepted),
         };
         let mut findings = report.into_findings();
@@ -163,6 +165,24 @@ impl RuleSet {
                 be_lenient(compat, report);
                 rule
             }),
+            Kind::Script => {
+                let limits = self.script_limits;
+                replace_in(&mut self.scripts, key, text, report, |text, report| {
+                    let Some(limits) = limits else {
+                        report.error(
+                            Position::default(),
+                            "script-not-run",
+                            "scripts are off",
+                            "set scripts: true in the proxy's configuration, or write what the \
+                             script does as a condition, tag or mesh rule",
+                        );
+                        return None;
+                    };
+                    let rule = ScriptRule::read(text, limits, compat, report);
+                    be_lenient(compat, report);
+                    rule
+                });
+            }
             Kind::Configurators => {
                 replace_in(&mut self.configurators, key, text, report, |text, report| {
                     let rule = Configurators::read(text, &key.about, key.scope(), compat, report);

@@ -63,12 +63,15 @@ impl StringMatch {
             };
             match compiled {
                 Ok(regex) => found.regex = Some(regex),
-                Err(problem) => report.error(
-                    position,
-                    "bad-regex",
-                    format!("this regular expression cannot be used: {problem}"),
-                    "look-around and back references are not known here: they can take forever",
-                ),
+                Err(problem) => {
+                    report.refused_regex();
+                    report.error(
+                        position,
+                        "bad-regex",
+                        format!("this regular expression cannot be used: {problem}"),
+                        "look-around and back references are not known here: they can take forever",
+                    );
+                }
             }
         }
         if compat == Compat::Documented && ways != 1 {

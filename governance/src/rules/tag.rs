@@ -65,6 +65,9 @@ impl TagRule {
         let tags = items
             .iter()
             .filter_map(|item| {
+                if report.is_hopeless(compat) {
+                    return None;
+                }
                 let mut tag = item.mapping("a tag", report)?;
                 let read = read_tag(&mut tag, by_match, compat, report);
                 tag.finish(report);
@@ -167,7 +170,14 @@ fn read_addresses(map: &mut Mapping<'_>, compat: Compat, report: &mut Report) ->
         }
         return Vec::new();
     };
-    items.iter().map(|item| read_address(item, compat, report).into()).collect()
+    let mut addresses = Vec::with_capacity(items.len());
+    for item in items {
+        if report.is_hopeless(compat) {
+            break;
+        }
+        addresses.push(read_address(item, compat, report).into());
+    }
+    addresses
 }
 
 fn read_address(node: &Node, compat: Compat, report: &mut Report) -> String {

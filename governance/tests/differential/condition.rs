@@ -217,7 +217,7 @@ pub(crate) fn plain(rng: &mut Rng) -> Sample {
         rules.push(json!({"key": key, "text": text}));
     }
     let case = json!({"rules": rules, "endpoints": endpoints(rng), "call": call(rng), "runs": 1});
-    Sample { case, choices: 0 }
+    Sample { case, choices: 0, compat: "java" }
 }
 
 /// Rules with `from` and `to`.
@@ -257,5 +257,5 @@ pub(crate) fn split(rng: &mut Rng) -> Sample {
     }
     let rules = json!([{"key": rule_key(rng), "text": text}]);
     let case = json!({"rules": rules, "endpoints": endpoints(rng), "call": call(rng), "runs": 600});
-    Sample { case, choices: 2 }
+    Sample { case, choices: 2, compat: "java" }
 }

@@ -6,11 +6,13 @@
 // A test that runs a program reads files, the environment and uses threads.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod affinity;
 mod condition;
 mod configurator;
 mod generate;
 mod mesh;
 mod oracle;
+mod script;
 mod tag;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +33,8 @@ struct Sample {
     case: Value,
     /// How many weighted choices may follow one another.
     choices: usize,
+    /// Whose reading of ours is compared.
+    compat: &'static str,
 }
 
 fn setting(name: &str, default: u64) -> u64 {
@@ -43,8 +47,10 @@ fn setting(name: &str, default: u64) -> u64 {
 /// The results that our reading can come to.
 fn ours(sample: &Sample) -> BTreeSet<String> {
     let mut text = sample.case.clone();
-    text["compat"] = json!("java");
-    text.as_object_mut().unwrap().remove("runs");
+    text["compat"] = json!(sample.compat);
+    for key in ["runs", "affinity"] {
+        text.as_object_mut().unwrap().remove(key);
+    }
     let text = text.to_string();
     let case = read_case("case", &text).unwrap_or_else(|findings| panic!("{findings:?}\n{text}"));
     let prepared = Prepared::new(&case);
@@ -103,6 +109,18 @@ fn split_rules_decide_as_in_java() {
 #[test]
 fn tag_rules_decide_as_in_java() {
     compare("tag", tag::tags);
+}
+
+#[test]
+fn scripts_decide_as_in_java() {
+    compare("script", script::scripts);
+}
+
+/// Dubbo has the router and never loads it. What it does where it is called is compared
+/// with what is documented; that it may leave nobody at a ratio of 0 is its own.
+#[test]
+fn affinity_rules_decide_as_javas_router() {
+    compare("affinity", affinity::affinities);
 }
 
 #[test]

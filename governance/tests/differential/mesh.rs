@@ -124,5 +124,5 @@ pub(crate) fn meshes(rng: &mut Rng) -> Sample {
         .map(|url| url.replace("application=stock", "application=shop"))
         .collect();
     let case = json!({"rules": rules, "endpoints": endpoints, "call": call(rng), "runs": 300});
-    Sample { case, choices: 1 }
+    Sample { case, choices: 1, compat: "java" }
 }

@@ -84,5 +84,5 @@ pub(crate) fn tags(rng: &mut Rng) -> Sample {
         rules.push(json!({"key": one(rng, &["shop.tag-router", "shop.tag-router", "stock.tag-router"]), "text": text}));
     }
     let case = json!({"rules": rules, "endpoints": endpoints(rng), "call": call(rng), "runs": 1});
-    Sample { case, choices: 0 }
+    Sample { case, choices: 0, compat: "java" }
 }

@@ -9,7 +9,10 @@ fn what_is_not_honoured_is_refused() {
     };
     let matching = |one: &str| route(&format!("match: [{{{one}}}]"));
     let policy = |one: &str| destination_rule(&format!("trafficPolicy: {{{one}}}"));
-    let spec = |more: &str| virtual_service("").replace("http: []", more);
+    let spec = |more: &str| {
+        let whole = virtual_service("{route: [{destination: {host: shop}}]}");
+        whole.replace("http:", &format!("{more}, http:"))
+    };
     let rows = [
         (spec("tcp: []"), "tcp-route-not-honoured"),
         (spec("tls: []"), "tls-route-not-honoured"),
@@ -59,10 +62,13 @@ fn what_is_not_honoured_is_refused() {
             "protocol-change-not-honoured",
         ),
         (policy("connectionPool: {http: {http2KeepAlive: {}}}"), "http2-keepalive-not-honoured"),
+        (
+            policy("connectionPool: {http: {maxRequestsPerConnection: 1}}"),
+            "connection-limit-not-honoured",
+        ),
     ];
     for (text, code) in rows {
-        let found = codes(&text);
-        assert!(found.iter().any(|found| found == code), "{code} in {found:?}\n{text}");
+        assert_eq!(codes(&text), [code], "{text}");
     }
 }
 

@@ -42,6 +42,9 @@ pub struct Config {
     pub services: Vec<StaticService>,
     /// Rule files and folders, watched for changes.
     pub rules: Vec<PathBuf>,
+    /// Whether script rules are run. They are programs: whoever may write rules may then
+    /// use up to 20 ms of each call.
+    pub scripts: bool,
     /// The sockets to open.
     pub listeners: Vec<Listener>,
     /// Sizes that bound memory.

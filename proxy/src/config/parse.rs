@@ -62,6 +62,7 @@ fn config(file: &Path, root: &Node, report: &mut Report) -> Option<Config> {
         labels: top.text_map("labels", report),
         services: service::services(&mut top, report),
         rules: rules(&mut top, folder, report),
+        scripts: top.boolean("scripts", report).unwrap_or(false),
         listeners: listener::listeners(&mut top, !store.is_empty(), report),
         limits: limits(&mut top, report),
         timeouts: timeouts(&mut top, report),

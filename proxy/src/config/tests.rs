@@ -30,6 +30,7 @@ listeners:
 limits: {frame: 8MiB, buffer: 1.5MiB, connections: 100, pending: 200, head: 16KiB, body: 1MiB}
 timeouts: {call: 1.5s, connect: 200ms, detect: 50ms, heartbeat: 5s, idle: 8h, drain: 0s}
 access_log: logs/access.log
+scripts: true
 "#;
 
 fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -94,6 +95,7 @@ fn everything_that_can_be_written_is_read() {
             },
         ],
         rules: vec![],
+        scripts: true,
         listeners: vec![
             listener("out", "127.0.0.1:20880", Direction::Outbound, Some("lab.EchoService")),
             listener(

@@ -11,7 +11,7 @@ use codec::{Fault, Outcome, Reason, RequestHead};
 use governance::Mock;
 use http::request;
 use tokio::sync::watch;
-use tokio::time::timeout_at;
+use tokio::time::{sleep_until, timeout_at};
 
 use super::first::First;
 use super::forward::Way;
@@ -42,7 +42,14 @@ impl Way<'_> {
             };
             match chosen {
                 Ok(route) => return Ok(route),
-                Err(Refusal::Fault(fault)) => return Err(fault),
+                Err(Refusal::Fault(fault)) => {
+                    if let Some(delay) = fault.answer.as_ref().and_then(|answer| answer.delay) {
+                        let mut waiting = Waiting { way: self, parts, is_over: false };
+                        sleep_until((Instant::now() + delay).min(until).into()).await;
+                        waiting.is_over = true;
+                    }
+                    return Err(fault);
+                }
                 Err(Refusal::Mocked { mock, cause }) => {
                     return Err(cause.unwrap_or_else(|| unanswerable(&mock)));
                 }

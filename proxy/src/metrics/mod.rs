@@ -24,6 +24,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use codec::Reason;
+use governance::ScriptReason;
 
 pub(crate) use detection::DetectionMetrics;
 pub use method::MethodMetrics;
@@ -219,6 +220,14 @@ fn render_worker_cells(text: &mut Text, workers: &[Arc<WorkerMetrics>]) {
     for reason in Reason::ALL {
         let count = sum(&|cells| cells.faults[reason as usize].get());
         faults.sample(&[("reason", reason.label())], count);
+    }
+    let mut scripts = text.counter(
+        "spanwire_script_failures_total",
+        "Calls for which a script rule had no answer, by why; the rule was left out.",
+    );
+    for reason in ScriptReason::ALL {
+        let count = sum(&|cells| cells.script_failures[reason as usize].get());
+        scripts.sample(&[("reason", reason.label())], count);
     }
     let single: [Row<WorkerCells>; 7] = [
         (

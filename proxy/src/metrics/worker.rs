@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use codec::Reason;
+use governance::ScriptReason;
 
 use super::cell::Cell;
 use super::detection::DetectionMetrics;
@@ -81,6 +82,7 @@ pub(super) struct WorkerCells {
     pub(super) late_answers: Cell,
     pub(super) refused: Cell,
     pub(super) connect_failures: Cell,
+    pub(super) script_failures: [Cell; ScriptReason::ALL.len()],
     pub(super) downstream: SideCells,
     pub(super) upstream: SideCells,
 }
@@ -179,6 +181,11 @@ impl WorkerMetrics {
         self.cells.faults[reason as usize].add(1);
     }
 
+    /// A script had no answer for a call.
+    pub fn script_failed(&self, reason: ScriptReason) {
+        self.cells.script_failures[reason as usize].add(1);
+    }
+
     /// A call that was never sent is tried on another endpoint.
     pub fn retried(&self) {
         self.cells.retries.add(1);
@@ -274,6 +281,9 @@ mod tests {
     #[test]
     fn every_reason_has_its_own_counter() {
         for (place, reason) in Reason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, place, "{reason:?}");
+        }
+        for (place, reason) in ScriptReason::ALL.into_iter().enumerate() {
             assert_eq!(reason as usize, place, "{reason:?}");
         }
     }

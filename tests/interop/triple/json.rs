@@ -7,10 +7,11 @@ use std::time::Duration;
 use harness::java::Line;
 use harness::port;
 use harness::spanwire::Proxy;
+use http::Request;
 use serde_json::json;
 
 use super::services;
-use crate::fixture::{inbound, outbound, triple_provider, unique};
+use crate::fixture::{inbound, outbound, triple_provider, unique, wait};
 
 /// The status and the body that a request is answered with.
 fn post(port: u16, path: &str, headers: &str, body: &str) -> (u16, String) {
@@ -35,6 +36,28 @@ fn post(port: u16, path: &str, headers: &str, body: &str) -> (u16, String) {
         _ => body,
     };
     (status.expect("a status"), body.to_owned())
+}
+
+/// The same over HTTP/2, of which it is known before that it is spoken.
+fn post_h2(port: u16, path: &str, body: &str) -> (u16, String) {
+    let request = Request::post(format!("http://127.0.0.1:{port}{path}"))
+        .header("content-type", "application/json")
+        .body(())
+        .expect("a request");
+    wait(async {
+        let socket = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
+        let (caller, connection) = h2::client::handshake(socket).await?;
+        let driver = tokio::spawn(connection);
+        let (response, mut stream) = caller.ready().await?.send_request(request, false)?;
+        stream.send_data(body.to_owned().into(), true)?;
+        let (head, mut body) = response.await?.into_parts();
+        let mut answer = Vec::new();
+        while let Some(data) = body.data().await {
+            answer.extend_from_slice(&data?);
+        }
+        driver.abort();
+        Ok((head.status.as_u16(), String::from_utf8(answer)?))
+    })
 }
 
 #[test]
@@ -64,6 +87,9 @@ fn calls_in_json_find_their_provider() {
         let direct = post(plain, path, headers, body);
         for port in [inward, out] {
             let through = post(port, path, headers, body);
+            if headers.is_empty() {
+                assert_eq!(post_h2(port, path, body), direct, "HTTP/2 {path} {body}");
+            }
             if path.ends_with("sleep") {
                 // Whoever's clock is first.
                 assert_eq!(direct.0, 408);

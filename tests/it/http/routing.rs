@@ -272,3 +272,32 @@ async fn a_mock_is_not_for_http() {
     assert_eq!(answer.grpc().0, "7");
     assert!(answer.grpc().1.contains("a mock answers calls of Dubbo"), "{answer:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_route_may_redirect_or_answer_by_itself() {
+    let server = Server::new().await.named("shop");
+    let mut config = http(Protocol::Http2, &[server]);
+    config.services[0].name = "shop".to_owned();
+    let folder = tempfile::tempdir().unwrap();
+    let rule = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: shop}\n\
+                spec:\n  hosts: [shop]\n  http:\n  \
+                - match: [{uri: {prefix: /old}}]\n    redirect: {uri: /new, redirectCode: 302}\n  \
+                - match: [{uri: {prefix: /slow}}]\n    fault: {delay: {fixedDelay: 200ms, percentage: {value: 100}}, abort: {httpStatus: 429, percentage: {value: 100}}}\n    route: [{destination: {host: shop}}]\n  \
+                - match: [{uri: {prefix: /teapot}}]\n    directResponse: {status: 418, body: {string: short}}\n  \
+                - match: [{uri: {prefix: /shop}}]\n    route: [{destination: {host: shop}}]\n";
+    std::fs::write(folder.path().join("shop.yaml"), rule).unwrap();
+    config.rules = vec![folder.path().to_owned()];
+    let (_proxy, mut caller) = run(config).await;
+    for (path, status, body) in [("old", 302, ""), ("teapot", 418, "short"), ("shop", 200, "")] {
+        let get = Request::get(format!("http://shop/{path}")).body(()).unwrap();
+        let answer = call(&mut caller, get, b"").await.unwrap();
+        assert_eq!((answer.status.as_u16(), &*answer.body), (status, body.as_bytes()), "{path}");
+        assert_eq!(answer.headers.contains_key("location"), path == "old");
+    }
+    let started = std::time::Instant::now();
+    let get = Request::get("http://shop/slow").body(()).unwrap();
+    assert_eq!(call(&mut caller, get, b"").await.unwrap().status, StatusCode::TOO_MANY_REQUESTS);
+    assert!(started.elapsed().as_millis() >= 200, "{:?}", started.elapsed());
+    let get = Request::get("http://shop/elsewhere").body(()).unwrap();
+    assert_eq!(call(&mut caller, get, b"").await.unwrap().status, StatusCode::NOT_FOUND);
+}

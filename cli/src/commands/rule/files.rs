@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use governance::document::utf8;
-use governance::{Compat, Finding, Origin, RuleSet, Severity};
+use governance::{Compat, Finding, Origin, RuleSet, ScriptLimits, Severity};
 
 use crate::exit::Failure;
 
@@ -35,7 +35,9 @@ impl RuleFiles {
         RuleFiles::read_into(paths, RuleSet::new(Compat::Documented).with_notes())
     }
 
-    fn read_into(paths: &[PathBuf], mut rules: RuleSet) -> Result<RuleFiles, Failure> {
+    fn read_into(paths: &[PathBuf], rules: RuleSet) -> Result<RuleFiles, Failure> {
+        // Whether scripts are run, the proxy's configuration says.
+        let mut rules = rules.with_scripts(Some(ScriptLimits::default()));
         let mut found = Vec::new();
         for path in paths {
             collect(path, true, &mut found)?;

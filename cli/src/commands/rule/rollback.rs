@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use clap::Parser;
-use governance::{Compat, Origin, RuleSet};
+use governance::{Compat, Origin, RuleSet, ScriptLimits};
 use registry::rule_store::{Action, Change, Place};
 
 use super::changes::{Outcome, Reason};
@@ -53,7 +53,8 @@ impl Rollback {
         }
         let Some(goal) = self.goal(&moments) else { return Ok(Exit::No) };
         if let Some(text) = &goal.text {
-            let mut rules = RuleSet::new(Compat::Documented);
+            let mut rules =
+                RuleSet::new(Compat::Documented).with_scripts(Some(ScriptLimits::default()));
             let origin = Origin::Store { revision: goal.revision.unwrap_or_default() };
             let findings = rules.apply(&self.key, Some(text), origin).findings;
             if !are_good(&findings) {

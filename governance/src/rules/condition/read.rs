@@ -103,6 +103,9 @@ fn read_plain(
     let items = items_of(map, report)?;
     let mut conditions = Vec::with_capacity(items.len());
     for item in items {
+        if report.is_hopeless(compat) {
+            break;
+        }
         let text = match (item.scalar(), compat) {
             (Some(scalar), Compat::Documented) if !scalar.is_null() => scalar.text.clone(),
             (_, Compat::Java) => java_text(item),
@@ -158,6 +161,9 @@ fn read_splits(map: &mut Mapping<'_>, compat: Compat, report: &mut Report) -> Op
     let items = items_of(map, report)?;
     let mut splits = Vec::with_capacity(items.len());
     for item in items {
+        if report.is_hopeless(compat) {
+            break;
+        }
         let Some(mut entry) = item.mapping("a condition of v3.1", report) else { continue };
         let mut when = Expression::default();
         if let Some(mut from) = entry.mapping("from", report) {

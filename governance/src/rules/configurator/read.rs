@@ -41,6 +41,9 @@ impl Configurators {
         let mut overrides = Vec::new();
         let configs = map.list("configs", report);
         for node in configs {
+            if report.is_hopeless(compat) {
+                break;
+            }
             let Some(mut item) = node.mapping("a configuration", report) else { continue };
             document.read_item(&mut item, &mut overrides, report);
             item.finish(report);

@@ -108,7 +108,7 @@ fn read_mirror(mut map: Mapping<'_>, report: &mut Report) -> Option<(Destination
     let share = match (percent, fraction) {
         (Some(_), Some(_)) => {
             let message = "percent and fraction cannot both be there";
-            report.error(at, "one-way-to-mirror", message, "");
+            report.error(at, "one-way-to-mirror", message, "keep one of them");
             None
         }
         (Some(percent), None) => Some(percent * 10_000),
@@ -131,9 +131,8 @@ fn read_path(map: &mut Mapping<'_>, report: &mut Report) -> Option<WrittenPath> 
             Some(WrittenPath::Prefix(prefix.into()))
         }
         _ => {
-            let hint =
-                "write type: ReplaceFullPath and replaceFullPath: /…, or the same of prefixes";
-            let message = "a path's type and its replacement do not fit";
+            let hint = "write ReplaceFullPath with replaceFullPath, ReplacePrefixMatch with replacePrefixMatch";
+            let message = "a path's type does not fit its replacement";
             report.error(path.position(), "one-way-to-rewrite", message, hint);
             None
         }

@@ -38,7 +38,7 @@ fn read_path(mut map: Mapping<'_>, report: &mut Report) -> Option<(Option<PathMa
     map.finish(report);
     if kind != "RegularExpression" && !path.starts_with('/') {
         let message = format!("the path is {path:?}, but must start with a slash");
-        report.error(at, "bad-path", message, "");
+        report.error(at, "bad-path", message, "write /…");
         return None;
     }
     let text = |wanted| Some(PathMatch::Text { wanted, ignore_case: false });
@@ -98,7 +98,7 @@ fn read_pair(node: &Node, report: &mut Report) -> Option<(Box<str>, TextMatch)> 
     let kind = map.text("type", report).unwrap_or("Exact");
     map.finish(report);
     let Some(text) = text else {
-        report.error(node.position, "missing-key", "value is missing", "");
+        report.error(node.position, "missing-key", "value is missing", "write value: …");
         return None;
     };
     let wanted = match kind {

@@ -57,7 +57,12 @@ pub(crate) fn read_route(
         }
     }
     if routes.is_empty() && !report.has_errors() {
-        report.error(spec.position(), "missing-key", "rules is missing or empty", "");
+        report.error(
+            spec.position(),
+            "missing-key",
+            "rules is missing or empty",
+            "write rules: [{backendRefs: [{name: …}]}]",
+        );
     }
     RouteRule { hosts, narrowed_to, created: site.created.into(), routes, policy: None }
 }
@@ -249,8 +254,8 @@ fn read_reference(map: &mut Mapping<'_>, report: &mut Report) -> Option<Destinat
         report.error(
             at,
             "backend-not-honoured",
-            format!("a backend of kind {kind} is not honoured"),
-            "write kind: Service",
+            format!("a backend of kind {kind} is not honoured: calls go to services"),
+            "write the name of a service or an application, and no kind",
         );
         return None;
     }
@@ -275,7 +280,7 @@ fn read_timeouts(
             inside.position(),
             "bad-duration",
             "backendRequest is longer than request",
-            "the first includes the second",
+            "shorten it: request is the time for all attempts together",
         );
     }
     inside.finish(report);

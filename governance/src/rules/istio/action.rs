@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::virtual_service::WrittenRewrite;
 use crate::directives::{CorsPolicy, HeaderEdit, PathRewrite, TextMatch};
-use crate::document::{Mapping, Position, Report, Value};
+use crate::document::{Mapping, Node, Position, Report, Value};
 use crate::rules::resource::honoured::{Place, refuse};
 use crate::rules::resource::route::{Abort, Action, Percentage, Redirect, RedirectPort};
 use crate::rules::resource::value;
@@ -66,7 +66,12 @@ pub(crate) fn header_name(name: &str, at: Position, report: &mut Report) -> Opti
     }
     let is_sound = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b',' | b';' | b'\x22');
     if name.is_empty() || name.contains(':') || !name.bytes().all(is_sound) {
-        report.error(at, "bad-header", format!("{name:?} is no header's name"), "");
+        report.error(
+            at,
+            "bad-header",
+            format!("{name:?} is no header's name"),
+            "write letters, digits and hyphens: x-version",
+        );
         return None;
     }
     Some(name.into())
@@ -75,7 +80,12 @@ pub(crate) fn header_name(name: &str, at: Position, report: &mut Report) -> Opti
 /// A value; Envoy's variables (`%REQ(x)%`) have no meaning here.
 pub(crate) fn header_value(text: &str, at: Position, report: &mut Report) -> Option<Box<str>> {
     if text.contains(['\r', '\n', '\0']) {
-        report.error(at, "bad-header", "a header's value cannot have line breaks", "");
+        report.error(
+            at,
+            "bad-header",
+            "a header's value cannot have line breaks",
+            "write it on one line",
+        );
         return None;
     }
     let plain = text.replace("%%", "");
@@ -117,16 +127,21 @@ pub(super) fn read_fault(mut map: Mapping<'_>, report: &mut Report) -> Faults {
             }
             found
         });
-        refuse(&mut abort, Place::Abort, report);
+        let is_there = |key: &&str| abort.peek(key).is_some_and(|node| !node.is_null());
         let found = match (http.and_then(|http| u16::try_from(http).ok()), grpc) {
             (Some(status), None) => Some(Abort::Http(status)),
             (None, Some(status)) => Some(Abort::Grpc(status)),
-            _ => {
+            // What is wrong with it has been said, or is by `refuse`.
+            (None, None) if ["httpStatus", "grpcStatus", "http2Error"].iter().any(is_there) => None,
+            (http, _) => {
+                let found = if http.is_some() { "two" } else { "none" };
+                let message = format!("an abort must have one status, but has {found}");
                 let hint = "write one of httpStatus and grpcStatus";
-                report.error(abort.position(), "bad-status", "an abort has one status", hint);
+                report.error(abort.position(), "bad-status", message, hint);
                 None
             }
         };
+        refuse(&mut abort, Place::Abort, report);
         abort.finish(report);
         Some((found?, share))
     });
@@ -138,8 +153,10 @@ pub(super) fn read_fault(mut map: Mapping<'_>, report: &mut Report) -> Faults {
 fn read_share(map: &mut Mapping<'_>, report: &mut Report) -> Percentage {
     let at = map.position();
     value::percentage(map, "percentage", report).unwrap_or_else(|| {
-        let hint = "write percentage: {value: 100}";
-        report.warning(at, "no-percentage", "a fault without a percentage never happens", hint);
+        if map.peek("percent").is_none_or(Node::is_null) {
+            let hint = "write percentage: {value: 100}";
+            report.warning(at, "no-percentage", "a fault without a percentage never happens", hint);
+        }
         Percentage(0)
     })
 }
@@ -186,7 +203,12 @@ pub(super) fn read_rewrite(mut map: Mapping<'_>, report: &mut Report) -> Written
     });
     if uri.is_some() && regex.is_some() {
         let at = map.position();
-        report.error(at, "one-way-to-rewrite", "uri and uriRegexRewrite are both there", "");
+        report.error(
+            at,
+            "one-way-to-rewrite",
+            "uri and uriRegexRewrite are both there",
+            "keep one of them",
+        );
     }
     map.finish(report);
     WrittenRewrite { authority, uri, regex }

@@ -105,10 +105,10 @@ fn read_parts(map: &mut Mapping<'_>, report: &mut Report) -> Parts {
             report.error(
                 tls.position(),
                 "tls-not-honoured",
-                format!(
-                    "tls mode {} is not honoured: connections are plain",
-                    mode.unwrap_or("SIMPLE")
-                ),
+                match mode {
+                    Some(mode) => format!("tls mode {mode} is not honoured: connections are plain"),
+                    None => "tls without a mode is not honoured: connections are plain".to_owned(),
+                },
                 "write mode: DISABLE, or leave tls out",
             );
         } else {
@@ -130,7 +130,12 @@ fn read_balancer(mut map: Mapping<'_>, report: &mut Report) -> Balancer {
     let hash = map.mapping("consistentHash", report).and_then(|inside| read_hash(inside, report));
     if balance.is_some() && hash.is_some() {
         let at = map.position();
-        report.error(at, "one-way-to-balance", "simple and consistentHash are both there", "");
+        report.error(
+            at,
+            "one-way-to-balance",
+            "simple and consistentHash are both there",
+            "keep one of them",
+        );
     }
     let warmup = map.mapping("warmup", report).and_then(|inside| read_warmup(inside, report));
     refuse(&mut map, Place::LoadBalancer, report);
@@ -208,7 +213,12 @@ fn read_hash(mut map: Mapping<'_>, report: &mut Report) -> Option<HashPolicy> {
     let table = match (ring, maglev) {
         (Some(_), Some(_)) => {
             let at = map.position();
-            report.error(at, "one-way-to-balance", "ringHash and maglev are both there", "");
+            report.error(
+                at,
+                "one-way-to-balance",
+                "ringHash and maglev are both there",
+                "keep one of them",
+            );
             return None;
         }
         (_, Some(maglev)) => HashTable::Maglev(size(maglev, MAGLEV_SIZE)),

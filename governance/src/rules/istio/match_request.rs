@@ -87,7 +87,7 @@ fn read_headers(map: &mut Mapping<'_>, key: &'static str, report: &mut Report) -
                 report.error(
                     at,
                     "pseudo-header-not-honoured",
-                    format!("{key} cannot have {name}, which Istio passes over or Envoy sets"),
+                    format!("{name} is not matched in {key}: it is no header"),
                     "match uri, scheme, method and authority beside headers",
                 );
             }

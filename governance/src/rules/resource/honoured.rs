@@ -46,6 +46,7 @@ struct Refused {
     keys: &'static [&'static str],
     code: &'static str,
     why: &'static str,
+    hint: &'static str,
 }
 
 const fn row(
@@ -53,40 +54,46 @@ const fn row(
     keys: &'static [&'static str],
     code: &'static str,
     why: &'static str,
+    hint: &'static str,
 ) -> Refused {
-    Refused { at, keys, code, why }
+    Refused { at, keys, code, why, hint }
 }
 
-const REFUSED: [Refused; 23] = [
+const REFUSED: [Refused; 24] = [
     row(
         Place::VirtualService,
         &["tcp"],
         "tcp-route-not-honoured",
-        "connections without requests are not routed",
+        "a connection without calls goes where its listener says",
+        "remove it, and configure a listener for them",
     ),
     row(
         Place::VirtualService,
         &["tls"],
         "tls-route-not-honoured",
-        "connections without requests are not routed",
+        "calls are routed, not the connections around them",
+        "remove it",
     ),
     row(
         Place::Match,
         &["port"],
         "port-match-not-honoured",
-        "a route does not know the listener's port",
+        "callers ask for a service, not for a port of it",
+        "match uri, method or headers",
     ),
     row(
         Place::Match,
         &["sourceNamespace"],
         "source-namespace-not-honoured",
-        "a caller has no namespace here; match its labels with sourceLabels",
+        "a caller has no namespace here",
+        "match its labels with sourceLabels",
     ),
     row(
         Place::Match,
         &["statPrefix"],
         "stat-prefix-not-honoured",
         "metrics are by service and method",
+        "remove it",
     ),
     row(
         Place::Delegate,
@@ -105,114 +112,138 @@ const REFUSED: [Refused; 23] = [
             "rewrite",
         ],
         "beside-delegate",
-        "the routes that are delegated to say everything but the match",
+        "the delegate says everything but the match",
+        "move it to the routes of the delegate",
     ),
     row(
         Place::Delay,
         &["exponentialDelay"],
         "exponential-delay-not-honoured",
-        "it grows without a limit",
+        "nothing says where it ends",
+        "write fixedDelay: 1s",
     ),
     row(
         Place::Delay,
         &["percent"],
         "percent-not-honoured",
-        "it is a whole number that Istio has given up",
+        "Istio has given it up",
+        "write percentage: {value: 10}",
     ),
     row(
         Place::Abort,
         &["http2Error"],
         "http2-error-not-honoured",
         "a failure has an HTTP or a gRPC status",
+        "write httpStatus: 503 or grpcStatus: UNAVAILABLE",
     ),
     row(
         Place::Abort,
         &["percent"],
         "percent-not-honoured",
-        "it is a whole number that Istio has given up",
+        "Istio has given it up",
+        "write percentage: {value: 10}",
     ),
-    row(Place::Body, &["bytes"], "bytes-body-not-honoured", "a body is a text"),
+    row(Place::Body, &["bytes"], "bytes-body-not-honoured", "a body is a text", "write string: …"),
     row(
         Place::DestinationRule,
         &["workloadSelector"],
         "workload-selector-not-honoured",
-        "it holds for every caller",
+        "a rule holds for every caller",
+        "remove it; a VirtualService matches callers with sourceLabels",
     ),
     row(
         Place::TrafficPolicy,
         &["tunnel"],
         "tunnel-not-honoured",
         "connections go straight to the endpoint",
+        "remove it",
     ),
     row(
         Place::TrafficPolicy,
         &["proxyProtocol"],
         "proxy-protocol-not-honoured",
-        "connections go straight to the endpoint",
+        "many callers share a connection to an endpoint",
+        "remove it",
     ),
     row(
         Place::LoadBalancer,
         &["localityLbSetting", "zoneAwareLbSetting"],
         "locality-not-honoured",
-        "endpoints are taken wherever they are; use subsets or an affinity rule",
+        "endpoints are taken wherever they are",
+        "use an affinity rule, or subsets and sourceLabels",
     ),
     row(
         Place::LoadBalancer,
         &["warmupDurationSecs"],
         "warmup-seconds-not-honoured",
-        "Istio has given it up; warmup: {duration: …} says the same",
+        "Istio has given it up",
+        "write warmup: {duration: 60s}",
     ),
     row(
         Place::Cookie,
         &["attributes"],
         "cookie-attributes-not-honoured",
         "a cookie has a name, a path and a life",
+        "remove it",
+    ),
+    row(
+        Place::HttpPool,
+        &["maxRequestsPerConnection", "maxConcurrentStreams"],
+        "connection-limit-not-honoured",
+        "a connection takes any number of calls",
+        "limit the calls in flight with http2MaxRequests",
     ),
     row(
         Place::HttpPool,
         &["h2UpgradePolicy", "useClientProtocol"],
         "protocol-change-not-honoured",
-        "calls leave in the protocol in which they came",
+        "a service's protocol says what its endpoints speak",
+        "remove it",
     ),
     row(
         Place::HttpPool,
         &["http2KeepAlive"],
         "http2-keepalive-not-honoured",
         "connections have a heartbeat of their own",
+        "remove it, or write tcp: {tcpKeepalive: {time: 30s}}",
     ),
     row(
         Place::Parent,
         &["sectionName", "port"],
         "section-not-honoured",
         "the route is for all of the service",
+        "remove it",
     ),
     row(
         Place::RouteRule,
         &["sessionPersistence"],
         "session-persistence-not-honoured",
-        "a consistentHash of a DestinationRule does that",
+        "sessions are not remembered",
+        "write a consistentHash in a DestinationRule",
     ),
     row(
         Place::ServiceProfile,
         &["opaquePorts"],
         "opaque-ports-not-honoured",
-        "what a connection speaks is found out, or said by the listener",
+        "what a connection speaks is told by its first bytes, or its listener",
+        "remove it",
     ),
     row(
         Place::VirtualService,
         &["workloadSelector"],
         "workload-selector-not-honoured",
-        "it holds for every caller",
+        "a rule holds for every caller",
+        "remove it; a VirtualService matches callers with sourceLabels",
     ),
 ];
 
 /// Refuses the keys that are there but would not be acted on.
 pub(crate) fn refuse(map: &mut Mapping<'_>, at: Place, report: &mut Report) {
-    for Refused { keys, code, why, .. } in REFUSED.iter().filter(|refused| refused.at == at) {
+    for Refused { keys, code, why, hint, .. } in REFUSED.iter().filter(|refused| refused.at == at) {
         for key in *keys {
             if let Some(node) = map.value(key) {
                 let message = format!("{key} is not honoured: {why}");
-                report.error(node.position, code, message, "remove it");
+                report.error(node.position, code, message, *hint);
             }
         }
     }

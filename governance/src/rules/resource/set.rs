@@ -238,7 +238,7 @@ impl Resources {
                             "{} delegates to {}, which delegates further",
                             root.label, next.label
                         ),
-                        "only one level is possible, as in Istio",
+                        "delegate to the last one at once: only one level is possible, as in Istio",
                     );
                 }
                 if report.is_full() {
@@ -269,7 +269,7 @@ impl Resources {
                         route.position,
                         "unknown-subset",
                         format!("no DestinationRule for {host} has a subset {subset}"),
-                        "such calls find no endpoint until there is one",
+                        "correct the name, or add the subset: until then such calls find no endpoint",
                     );
                 }
             }
@@ -308,7 +308,7 @@ impl Resources {
                     resource.position,
                     "shadowed-host",
                     format!("{} is about {host}, too, and counts before this one", other.label),
-                    "write what both say into one",
+                    "write what both say into one of them",
                 );
             }
         }

@@ -40,7 +40,12 @@ pub(crate) fn positive_duration(
     let read = duration(map, key, report)?;
     if read.is_zero() {
         let at = map.peek(key).map(|node| node.position).unwrap_or_default();
-        report.error(at, "bad-duration", format!("{key} must be more than nothing"), "");
+        report.error(
+            at,
+            "bad-duration",
+            format!("{key} must be more than nothing"),
+            "write 1ms or more, or leave it out",
+        );
         return None;
     }
     Some(read)

@@ -18,6 +18,8 @@ import java.util.logging.LogManager;
 import org.apache.dubbo.common.URL;
 import org.apache.dubbo.common.url.component.ServiceConfigURL;
 import org.apache.dubbo.rpc.Invoker;
+import org.apache.dubbo.rpc.RpcContext;
+import org.apache.dubbo.rpc.RpcContextAttachment;
 import org.apache.dubbo.rpc.RpcInvocation;
 import org.apache.dubbo.rpc.cluster.RouterChain;
 import org.apache.dubbo.rpc.cluster.SingleRouterChain;
@@ -78,6 +80,9 @@ public final class Oracle {
             List<Invoker<AnyService>> list = new ArrayList<>();
             for (Object url : input.getJSONArray("endpoints")) {
                 list.add(new Provider<>(AnyService.class, provider((String) url)));
+            }
+            if (input.getBooleanValue("affinity")) {
+                return Affinity.route(consumer, list, invocation(call));
             }
             forgetRouters();
             BitList<Invoker<AnyService>> invokers = new BitList<>(list);
@@ -165,9 +170,15 @@ public final class Oracle {
         invocation.setArguments(arguments);
         invocation.setTargetServiceUniqueName(call.getString("service"));
         invocation.setServiceName(call.getString("service"));
+        // What the caller sets in its context is among the call's attachments when it is routed.
+        RpcContextAttachment context = RpcContext.getClientAttachment();
+        context.clearAttachments();
         JSONObject attachments = call.getJSONObject("attachments");
         if (attachments != null) {
-            attachments.forEach((key, value) -> invocation.setAttachment(key, String.valueOf(value)));
+            attachments.forEach((key, value) -> {
+                invocation.setAttachment(key, String.valueOf(value));
+                context.setAttachment(key, String.valueOf(value));
+            });
         }
         return invocation;
     }

@@ -1,0 +1,57 @@
+//! Scripts written to cost time or memory; each ends by a limit.
+
+/// None of them ever ends by itself, or each would take more than there is.
+pub(crate) const SCRIPTS: &[&str] = &[
+    // Loops.
+    "for (;;) {}",
+    "while (true) { try { for (;;) {} } catch (e) {} }",
+    "(function f() { try { f() } finally { f() } }())",
+    "(function f() { for (;;) { try { f() } catch (e) {} } }())",
+    "(function () { var g = (function* () { for (;;) yield 1 }()); for (var x of g) {} }())",
+    "(function () { try { for (;;) {} } finally { for (;;) {} } }())",
+    "(function () { invokers.removeIf(function () { for (;;) {} }) }())",
+    "(function () { var o = { toString: function () { for (;;) {} } }; return '' + o }())",
+    "(function () { var o = { get url() { for (;;) {} } }; return o.url }())",
+    // Work in single steps.
+    "(function () { var a = new Array(1e4).fill(1); for (;;) [].concat(a) }())",
+    "(function () { var a = new Array(1e4).fill(1); for (;;) [...a] }())",
+    "(function () { var a = new Array(1e4).fill(1); for (;;) Math.max.apply(null, a) }())",
+    "(function () { var o = {}; for (var i = 0; i < 5e3; i++) o['k' + i] = i; for (;;) Object.keys(o) }())",
+    "(function () { var o = {}; for (var i = 0; i < 5e3; i++) o['k' + i] = i; for (;;) for (var k in o) break }())",
+    "(function () { var o = {}; for (var i = 0; i < 5e3; i++) o['k' + i] = i; for (;;) ({...o}) }())",
+    "(function () { var s = 'a'.repeat(2e5); for (;;) s.indexOf('b') }())",
+    "(function () { var s = 'a'.repeat(2e5); for (;;) s.split('') }())",
+    "(function () { var a = 'a'.repeat(2e5), b = 'a'.repeat(2e5); for (;;) a === b }())",
+    "(function () { var s = 'a'.repeat(1e5); for (;;) JSON.stringify(s) }())",
+    "(function () { var a = []; for (var i = 0; i < 9e3; i++) a.push(i); for (;;) a.sort() }())",
+    "(function () { var a = []; for (;;) a.unshift(1) }())",
+    "(function () { for (;;) new Set('abcdefghijklmnopqrstuvwxyz'.repeat(1000)) }())",
+    "'a'.repeat(3e6).replace(/a/g, '')",
+    "(function () { var a = 'a'.repeat(2e5); return a.indexOf(a + 'b'.repeat(1e4)) }())",
+    "(function () { for (;;) 'x'.normalize('NFKD') }())",
+    // Patterns.
+    "/^(a+)+$/.test('a'.repeat(40) + 'b')",
+    "(function () { for (;;) /(a+)+b/.test('aaaaaaaaaaaa') }())",
+    "(function () { for (;;) new RegExp('\\\\p{L}+', 'iu') }())",
+    "(function () { for (;;) 'x'.split(/\\p{L}/iu) }())",
+    "'x'.matches('(x+x+)+y'), 'x'.repeat(64).matches('(x+x+)+y')",
+    "new RegExp('((a{1,9999}){1,9999}){1,9999}').test('a'.repeat(1e4))",
+    // Memory.
+    "(function () { var a = []; for (;;) a.push(a.slice()) }())",
+    "(function () { var s = 'x'; for (;;) s += s }())",
+    "(function () { var a = []; for (;;) a[a.length] = {} }())",
+    "(function () { var a = []; for (;;) try { for (;;) a.push({}) } catch (e) {} }())",
+    "(function () { var m = new Map(); for (var i = 0; ; i++) m.set(i, i) }())",
+    "(function () { for (var i = 0; ; i++) globalThis['g' + i] = i }())",
+    "'x'.repeat(1e8)",
+    "new Array(1e6).fill(0)",
+    "JSON.stringify(new Array(9e7))",
+    "Array.prototype.indexOf.call({length: 9e15}, 1)",
+    "new Array(4e9).indexOf(1)",
+    // The stack.
+    "(function f() { return f() + 1 }())",
+    "(function f() { return [1].map(f) }())",
+    "JSON.parse('['.repeat(1e5))",
+    "(function () { var a = []; for (var i = 0; i < 1e5; i++) a = [a]; return JSON.stringify(a) }())",
+    "new RegExp('('.repeat(1e5))",
+];

@@ -18,8 +18,8 @@ help:
 	@echo '  make build   the optimised binary: $(target)/release/spanwire'
 	@echo '  make test    every test, with real Java, Go, etcd, ZooKeeper, MariaDB and web servers'
 	@echo '  make check   format, lints, documentation, dependencies, repository'
-	@echo '  make bench   side by side with Envoy and haproxy; about 8 minutes on a quiet'
-	@echo '               machine. BENCH="--quick" for 2, BENCH="--help" for all options'
+	@echo '  make bench   side by side with Envoy and haproxy; about 20 minutes on a quiet'
+	@echo '               machine. BENCH="--quick" for 5, BENCH="--help" for all options'
 	@echo '  make fmt     formats the code'
 	@echo
 	@echo 'Needed: Rust $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or newer, a C compiler; for demo and test Java 17 and Maven; for test Go 1.26, Node.js and curl.'

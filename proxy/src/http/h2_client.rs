@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use governance::EndpointId;
@@ -21,10 +21,11 @@ use tokio::time::timeout;
 
 use super::Http;
 use super::body::{Body, BodyError, Source as _, Upload};
+use super::gather::{Gathered, Turn, gather};
 use super::liveness::Liveness;
 use super::pump::{Pump, Pumped};
 use super::socket::Socket;
-use super::upstream::{Held, NotConnected, Received, SendError};
+use super::upstream::{Held, Keep, NotConnected, Received, SendError, Terms};
 use super::{CONNECTION_WINDOW, FRAME, STREAM_WINDOW};
 use crate::metrics::{Side, WorkerMetrics};
 use crate::route::Route;
@@ -34,7 +35,7 @@ const CONNECTIONS: usize = 16;
 /// Stands for "the endpoint has not said yet how many streams it takes".
 const UNSAID: usize = usize::MAX - 1;
 
-type Driver = client::Connection<Socket, Bytes>;
+type Driver = client::Connection<Gathered, Bytes>;
 
 /// One connection.
 pub(super) struct Connection {
@@ -43,8 +44,9 @@ pub(super) struct Connection {
     /// Notified when it is connected, or gone.
     changed: Notify,
     in_flight: Cell<usize>,
-    /// Whether it had a call since it was last looked at.
-    used: Cell<bool>,
+    /// When it had its last call.
+    used: Cell<Instant>,
+    keep: RefCell<Keep>,
 }
 
 enum State {
@@ -60,7 +62,8 @@ pub(super) struct Lease(Rc<Connection>);
 impl Lease {
     fn new(connection: Rc<Connection>) -> Self {
         connection.in_flight.set(connection.in_flight.get() + 1);
-        connection.used.set(true);
+        connection.used.set(Instant::now());
+        connection.keep.borrow_mut().take();
         Lease(connection)
     }
 
@@ -72,22 +75,31 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.0.in_flight.set(self.0.in_flight.get() - 1);
+        self.0.used.set(Instant::now());
+        if self.0.in_flight.get() == 0 && self.0.is_spent() {
+            *self.0.state.borrow_mut() = State::Closed;
+        }
     }
 }
 
 /// A connection to the endpoint that takes one more call.
-pub(super) async fn get(http: &Rc<Http>, route: &Route) -> Result<Lease, NotConnected> {
+pub(super) async fn get(
+    http: &Rc<Http>,
+    route: &Route,
+    terms: &Terms,
+) -> Result<Lease, NotConnected> {
     let endpoint = route.hop.endpoint;
     loop {
-        let waits_for = match choose(http, endpoint) {
+        let waits_for = match choose(http, endpoint, terms.streams) {
             Choice::Take(lease) => return Ok(lease),
             Choice::Wait(connection) => connection,
             Choice::Full(calls) => return Err(NotConnected::Full(calls)),
             Choice::Connect => {
                 let peer = route.method.address_of(route.index).unwrap_or_default().into();
-                Connection::start(http, endpoint, peer)
+                Connection::start(http, endpoint, peer, terms)
             }
         };
+        let _waiting = terms.wait()?;
         let changed = waits_for.changed.notified();
         if matches!(*waits_for.state.borrow(), State::Connecting) {
             changed.await;
@@ -107,11 +119,11 @@ enum Choice {
 
 /// The least busy connection that has room; where there is none, one more, one
 /// at a time; where there are enough, the least busy one.
-fn choose(http: &Http, endpoint: EndpointId) -> Choice {
+fn choose(http: &Http, endpoint: EndpointId, streams: usize) -> Choice {
     let mut pool = http.pool.http2.borrow_mut();
     let Some(connections) = pool.get_mut(&endpoint) else { return Choice::Connect };
     connections.retain(|connection| connection.is_usable(&http.worker.metrics));
-    let pending = http.worker.limits.pending;
+    let pending = http.worker.limits.pending.min(streams);
     let mut best: Option<(&Rc<Connection>, usize)> = None;
     let mut connecting = None;
     for connection in connections.iter() {
@@ -141,23 +153,36 @@ fn choose(http: &Http, endpoint: EndpointId) -> Choice {
 }
 
 impl Connection {
-    fn start(http: &Rc<Http>, endpoint: EndpointId, peer: Rc<str>) -> Rc<Connection> {
+    fn start(
+        http: &Rc<Http>,
+        endpoint: EndpointId,
+        peer: Rc<str>,
+        terms: &Terms,
+    ) -> Rc<Connection> {
         let connection = Rc::new(Connection {
             peer,
             state: RefCell::new(State::Connecting),
             changed: Notify::new(),
             in_flight: Cell::new(0),
-            used: Cell::new(true),
+            used: Cell::new(Instant::now()),
+            keep: terms.keep().into(),
         });
         let mut pool = http.pool.http2.borrow_mut();
         pool.entry(endpoint).or_default().push(connection.clone());
-        tokio::task::spawn_local(connection.clone().run(http.clone(), endpoint));
+        let limit = terms.connect;
+        tokio::task::spawn_local(connection.clone().run(http.clone(), endpoint, limit));
         connection
     }
 
     /// Whether a request may be given to it, now or when it is connected. One
     /// that was asked to send no more (GOAWAY) is left to finish what it has.
     fn is_usable(&self, metrics: &WorkerMetrics) -> bool {
+        if self.is_spent() {
+            if self.in_flight.get() == 0 {
+                *self.state.borrow_mut() = State::Closed;
+            }
+            return false;
+        }
         let mut state = self.state.borrow_mut();
         let send = match &mut *state {
             State::Connecting => return true,
@@ -175,20 +200,25 @@ impl Connection {
         false
     }
 
-    /// Lets go of a connection that had no call since the last time.
+    /// Whether it takes no more calls, because a destination rule says so.
+    fn is_spent(&self) -> bool {
+        !matches!(*self.state.borrow(), State::Connecting) && self.keep.borrow().is_over()
+    }
+
+    /// Lets go of a connection that had no call for long enough.
     pub(super) fn end_if_idle(&self) -> bool {
-        let was_used = self.used.replace(false) || self.in_flight.get() > 0;
-        if was_used || !matches!(*self.state.borrow(), State::Open(_)) {
+        let is_idle = self.used.get().elapsed() >= self.keep.borrow().idle;
+        if !is_idle || self.in_flight.get() > 0 || !matches!(*self.state.borrow(), State::Open(_)) {
             return false;
         }
         *self.state.borrow_mut() = State::Closed;
         true
     }
 
-    async fn run(self: Rc<Self>, http: Rc<Http>, endpoint: EndpointId) {
+    async fn run(self: Rc<Self>, http: Rc<Http>, endpoint: EndpointId, limit: Duration) {
         let worker = &http.worker;
         let heard = Liveness::heard();
-        let (send, mut driver) = match self.open(&http, heard.clone()).await {
+        let (send, mut driver, turn) = match self.open(&http, heard.clone(), limit).await {
             Ok(opened) => opened,
             Err(error) => {
                 worker.connect_failed(endpoint, &self.peer, &error);
@@ -204,8 +234,16 @@ impl Connection {
         worker.metrics.connection_opened(Side::Upstream);
         tracing::info!(endpoint = &*self.peer, protocol = "http2", "connected");
 
+        turn.begin();
+        let driven = poll_fn(|cx| {
+            let driven = Pin::new(&mut driver).poll(cx);
+            if driven.is_pending() {
+                turn.end(cx);
+            }
+            driven
+        });
         let end = tokio::select! {
-            end = driver => end.map_err(|error| error.to_string()),
+            end = driven => end.map_err(|error| error.to_string()),
             () = liveness.is_dead() => Err("it does not answer pings".to_owned()),
         };
         worker.metrics.connection_closed(Side::Upstream);
@@ -226,10 +264,11 @@ impl Connection {
         &self,
         http: &Http,
         heard: Arc<AtomicBool>,
-    ) -> io::Result<(SendRequest<Bytes>, Driver)> {
+        limit: Duration,
+    ) -> io::Result<(SendRequest<Bytes>, Driver, Turn)> {
         let worker = &http.worker;
-        let socket = worker.dial(&*self.peer).await?;
-        let socket = Socket::dialed(socket, worker.metrics.clone(), heard);
+        let socket = worker.dial_within(&*self.peer, limit).await?;
+        let (socket, turn) = gather(Socket::dialed(socket, worker.metrics.clone(), heard));
         let handshake = async {
             let (send, mut driver) = client::Builder::new()
                 .enable_push(false)
@@ -249,8 +288,8 @@ impl Connection {
             .or_else(|error| error.map_or_else(|| Err(Reason::NO_ERROR.into()), Err))?;
             Ok::<_, h2::Error>((send, driver))
         };
-        match timeout(worker.timeouts.connect, handshake).await {
-            Ok(Ok(opened)) => Ok(opened),
+        match timeout(limit, handshake).await {
+            Ok(Ok((send, driver))) => Ok((send, driver, turn)),
             Ok(Err(error)) => {
                 Err(io::Error::new(io::ErrorKind::InvalidData, format!("no HTTP/2: {error}")))
             }

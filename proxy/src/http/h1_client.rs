@@ -65,9 +65,8 @@ pub(super) async fn get(
     let endpoint = route.hop.endpoint;
     let in_use = terms.in_use().await?;
     while let Some(idle) = take(http, endpoint, can_repeat) {
-        let Idle { mut sender, peer, mut keep, .. } = idle;
+        let Idle { mut sender, peer, keep, .. } = idle;
         if sender.ready().await.is_ok() {
-            keep.take();
             let http = http.clone();
             return Ok(Sender { http, endpoint, sender, peer, reused: true, keep, in_use });
         }
@@ -101,8 +100,7 @@ pub(super) async fn get(
         }
         metrics.connection_closed(Side::Upstream);
     });
-    let mut keep = terms.keep();
-    keep.take();
+    let keep = terms.keep();
     Ok(Sender { http: http.clone(), endpoint, sender, peer, reused: false, keep, in_use })
 }
 

@@ -45,7 +45,7 @@ pub(super) struct Connection {
     in_flight: Cell<usize>,
     /// When it had its last call.
     used: Cell<Instant>,
-    keep: RefCell<Keep>,
+    keep: Keep,
 }
 
 enum State {
@@ -62,7 +62,6 @@ impl Lease {
     fn new(connection: Rc<Connection>) -> Self {
         connection.in_flight.set(connection.in_flight.get() + 1);
         connection.used.set(Instant::now());
-        connection.keep.borrow_mut().take();
         Lease(connection)
     }
 
@@ -89,7 +88,7 @@ pub(super) async fn get(
 ) -> Result<Lease, NotConnected> {
     let endpoint = route.hop.endpoint;
     loop {
-        let waits_for = match choose(http, endpoint, terms.streams) {
+        let waits_for = match choose(http, endpoint) {
             Choice::Take(lease) => return Ok(lease),
             Choice::Wait(connection) => connection,
             Choice::Full(calls) => return Err(NotConnected::Full(calls)),
@@ -118,11 +117,11 @@ enum Choice {
 
 /// The least busy connection that has room; where there is none, one more, one
 /// at a time; where there are enough, the least busy one.
-fn choose(http: &Http, endpoint: EndpointId, streams: usize) -> Choice {
+fn choose(http: &Http, endpoint: EndpointId) -> Choice {
     let mut pool = http.pool.http2.borrow_mut();
     let Some(connections) = pool.get_mut(&endpoint) else { return Choice::Connect };
     connections.retain(|connection| connection.is_usable(&http.worker.metrics));
-    let pending = http.worker.limits.pending.min(streams);
+    let pending = http.worker.limits.pending;
     let mut best: Option<(&Rc<Connection>, usize)> = None;
     let mut connecting = None;
     for connection in connections.iter() {
@@ -164,7 +163,7 @@ impl Connection {
             changed: Notify::new(),
             in_flight: Cell::new(0),
             used: Cell::new(Instant::now()),
-            keep: terms.keep().into(),
+            keep: terms.keep(),
         });
         let mut pool = http.pool.http2.borrow_mut();
         pool.entry(endpoint).or_default().push(connection.clone());
@@ -201,12 +200,12 @@ impl Connection {
 
     /// Whether it takes no more calls, because a destination rule says so.
     fn is_spent(&self) -> bool {
-        !matches!(*self.state.borrow(), State::Connecting) && self.keep.borrow().is_over()
+        !matches!(*self.state.borrow(), State::Connecting) && self.keep.is_over()
     }
 
     /// Lets go of a connection that had no call for long enough.
     pub(super) fn end_if_idle(&self) -> bool {
-        let is_idle = self.used.get().elapsed() >= self.keep.borrow().idle;
+        let is_idle = self.used.get().elapsed() >= self.keep.idle;
         if !is_idle || self.in_flight.get() > 0 || !matches!(*self.state.borrow(), State::Open(_)) {
             return false;
         }

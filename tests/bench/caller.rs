@@ -25,6 +25,13 @@ pub(crate) struct Call {
     pub(crate) tag: u64,
 }
 
+impl Call {
+    /// How many calls its caller made before it.
+    pub(crate) fn index(self) -> u64 {
+        self.tag & ((1 << 48) - 1)
+    }
+}
+
 impl Caller {
     /// A caller with a number of its own (below 2^16).
     pub(crate) fn new(number: u64) -> Caller {
@@ -36,6 +43,12 @@ impl Caller {
         let index = self.forgotten + self.pending.len() as u64;
         self.pending.push_back(Some(intended));
         self.name(index)
+    }
+
+    /// The call with that `index` (calls of this caller before it), as
+    /// [`Caller::answered`] finds it.
+    pub(crate) fn answered_index(&mut self, index: u64) -> Option<(Call, u64)> {
+        self.answered(FIRST_ID.wrapping_add(index))
     }
 
     /// The call that `id` answers and when it should have been sent; `None` when
@@ -78,5 +91,7 @@ mod tests {
         let other = Caller::new(4).call(10);
         assert_eq!(other.id, calls[0].id, "two callers use the same ids");
         assert_ne!(other.tag, calls[0].tag);
+        assert_eq!(calls.map(Call::index), [0, 1, 2]);
+        assert_eq!(caller.answered_index(2), Some((calls[2], 30)));
     }
 }

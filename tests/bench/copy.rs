@@ -83,13 +83,19 @@ mod tests {
 
     use super::*;
     use crate::frame::Request;
-    use crate::load::Load;
+    use crate::http::Payload;
+    use crate::load::{Calls, Load};
+    use crate::protocol::Protocol;
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
     /// A load whose callers reach its provider through the floor.
-    fn load(size: usize, callers: usize) -> Load {
-        let mut load = Load::new(Request::new(size, "u7")).unwrap();
+    fn load(protocol: Protocol, size: usize, callers: usize) -> Load {
+        let calls = match protocol {
+            Protocol::Dubbo => Calls::Dubbo(Request::new(size, "u7")),
+            _ => Calls::Http(protocol, Payload::new(protocol, size)),
+        };
+        let mut load = Load::new(calls).unwrap();
         let provider = load.provider().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let floor = listener.local_addr().unwrap();
@@ -101,20 +107,23 @@ mod tests {
     #[test]
     fn every_call_of_a_closed_load_is_answered() {
         // Enough in flight that sockets fill up in both directions.
-        for (size, callers, outstanding) in [(128, 8, 1), (128, 2, 64), (200_000, 2, 40)] {
-            let mut load = load(size, callers);
-            load.start_closed(outstanding).unwrap();
-            load.run_for(Duration::from_millis(150)).unwrap();
-            load.settle(PATIENCE).unwrap();
-            let counts = load.counts();
-            assert!(counts.right >= (callers * outstanding) as u64, "size {size}: {counts:?}");
-            assert_eq!(counts.wrong, 0, "size {size}: {counts:?}");
+        for protocol in Protocol::ALL {
+            for (size, callers, outstanding) in [(128, 8, 1), (128, 2, 64), (200_000, 2, 40)] {
+                let mut load = load(protocol, size, callers);
+                load.start_closed(outstanding).unwrap();
+                load.run_for(Duration::from_millis(150)).unwrap();
+                load.settle(PATIENCE).unwrap();
+                let counts = load.counts();
+                let what = format!("{protocol:?}, size {size}: {counts:?}");
+                assert!(counts.right >= (callers * outstanding) as u64, "{what}");
+                assert_eq!(counts.wrong, 0, "{what}");
+            }
         }
     }
 
     #[test]
     fn an_open_load_sends_by_the_clock_and_counts_every_call() {
-        let mut load = load(128, 4);
+        let mut load = load(Protocol::Grpc, 128, 4);
         let (warm_up, counted) = (Duration::from_millis(100), Duration::from_millis(400));
         let latencies = load.run_open(1000.0, warm_up, counted).unwrap();
         assert_eq!(latencies.unanswered, 0);
@@ -128,7 +137,7 @@ mod tests {
     fn a_stalled_provider_shows_in_the_latency_of_every_call() {
         // Nobody accepts: connections are made, and no answer ever comes.
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut load = Load::new(Request::new(128, "u7")).unwrap();
+        let mut load = Load::new(Calls::Dubbo(Request::new(128, "u7"))).unwrap();
         load.connect(silent.local_addr().unwrap(), 2).unwrap();
         let latencies = load.run_open(1000.0, Duration::ZERO, Duration::from_millis(200)).unwrap();
         assert_eq!(latencies.unanswered, 200);

@@ -229,7 +229,7 @@ fn skip_string(body: &[u8], mut at: usize) -> Option<usize> {
 }
 
 /// Sixteen hexadecimal digits.
-fn hex(value: u64) -> [u8; TAG] {
+pub(crate) fn hex(value: u64) -> [u8; TAG] {
     std::array::from_fn(|i| b"0123456789abcdef"[(value >> (60 - 4 * i) & 15) as usize])
 }
 

@@ -7,6 +7,8 @@
 //! long callers wait: a call's latency counts from when it should have been sent,
 //! so that a stalled proxy cannot hide the calls that it delays.
 
+mod over_http;
+
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -15,6 +17,8 @@ use hdrhistogram::Histogram;
 
 use crate::caller::Caller;
 use crate::frame::{self, Reaction, Request};
+use crate::http::{End, Payload};
+use crate::protocol::Protocol;
 use crate::stream::{Filled, Input, Stream};
 use crate::sys::{Epoll, Ready};
 
@@ -30,7 +34,7 @@ pub(crate) struct Load {
     listener: TcpListener,
     sockets: Vec<Option<Socket>>,
     callers: Vec<usize>,
-    request: Request,
+    calls: Calls,
     gathered: Vec<u8>,
     started: Instant,
     refill: bool,
@@ -60,15 +64,24 @@ pub(crate) struct Latencies {
     pub(crate) unanswered: u64,
 }
 
+/// What is called.
+#[derive(Debug, Clone)]
+pub(crate) enum Calls {
+    Dubbo(Request),
+    Http(Protocol, Payload),
+}
+
 #[derive(Debug)]
 struct Socket {
     stream: Stream,
     caller: Option<Caller>,
+    /// What the connection's protocol remembers, where that is HTTP.
+    end: Option<End>,
 }
 
 impl Load {
     /// A provider on a free port, and no caller yet.
-    pub(crate) fn new(request: Request) -> Result<Load> {
+    pub(crate) fn new(calls: Calls) -> Result<Load> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         listener.set_nonblocking(true)?;
         let epoll = Epoll::new()?;
@@ -78,7 +91,7 @@ impl Load {
             listener,
             sockets: Vec::new(),
             callers: Vec::new(),
-            request,
+            calls,
             gathered: Vec::new(),
             started: Instant::now(),
             refill: false,
@@ -100,7 +113,7 @@ impl Load {
 
     /// Makes all further calls with another request.
     pub(crate) fn set_request(&mut self, request: Request) {
-        self.request = request;
+        self.calls = Calls::Dubbo(request);
     }
 
     /// Forgets the answers that were wrong.
@@ -232,7 +245,11 @@ impl Load {
     fn add(&mut self, socket: TcpStream, caller: Option<Caller>) -> Result<()> {
         let stream = Stream::new(socket)?;
         self.epoll.add(&stream.socket, self.sockets.len() as u64)?;
-        self.sockets.push(Some(Socket { stream, caller }));
+        let end = match &self.calls {
+            Calls::Dubbo(_) => None,
+            Calls::Http(protocol, _) => Some(End::new(*protocol, caller.is_some())),
+        };
+        self.sockets.push(Some(Socket { stream, caller, end }));
         Ok(())
     }
 
@@ -265,10 +282,11 @@ impl Load {
         loop {
             let Some(socket) = self.sockets[index].as_mut() else { return Ok(()) };
             let filled = socket.stream.fill()?;
-            if is_caller {
-                self.take_answers(index)?
-            } else {
-                self.serve(index)?
+            match (socket.end.is_some(), is_caller) {
+                (false, true) => self.take_answers(index)?,
+                (false, false) => self.serve(index)?,
+                (true, true) => self.take_answers_over_http(index)?,
+                (true, false) => self.serve_over_http(index)?,
             }
             match filled {
                 Filled::More => {}
@@ -285,7 +303,8 @@ impl Load {
     /// Reads answers, checks them, and calls again where the load is closed.
     fn take_answers(&mut self, index: usize) -> Result<()> {
         let now = self.nanos();
-        let Some(Socket { stream, caller: Some(caller) }) = self.sockets[index].as_mut() else {
+        let Calls::Dubbo(request) = &self.calls else { return Ok(()) };
+        let Some(Socket { stream, caller: Some(caller), .. }) = self.sockets[index].as_mut() else {
             return Ok(());
         };
         let Stream { socket, input, output } = stream;
@@ -303,7 +322,7 @@ impl Load {
             let Some((call, intended)) = caller.answered(id) else {
                 bail!("an answer to a call that is not outstanding: {id:#x}");
             };
-            match self.request.check(bytes, call.id, call.tag) {
+            match request.check(bytes, call.id, call.tag) {
                 Ok(()) => self.counts.right += 1,
                 Err(why) => {
                     self.counts.wrong += 1;
@@ -329,13 +348,21 @@ impl Load {
     }
 
     fn call_from(&mut self, index: usize, n: usize, intended: u64) -> Result<()> {
-        let Some(Socket { stream, caller: Some(caller) }) = self.sockets[index].as_mut() else {
+        let Some(Socket { stream, caller: Some(caller), end }) = self.sockets[index].as_mut()
+        else {
             bail!("a caller without a connection");
         };
         self.gathered.clear();
         for _ in 0..n {
             let call = caller.call(intended);
-            let bytes = self.request.stamp(call.id, call.tag);
+            let bytes = match (&mut self.calls, &mut *end) {
+                (Calls::Dubbo(request), _) => request.stamp(call.id, call.tag),
+                (Calls::Http(_, payload), Some(end)) => {
+                    end.call(call.index(), payload.stamp(call.tag), &mut self.gathered);
+                    continue;
+                }
+                (Calls::Http(..), None) => bail!("a connection that does not speak HTTP"),
+            };
             if bytes.len() > LARGE {
                 stream.output.send(&stream.socket, &[bytes])?;
             } else {

@@ -5,21 +5,27 @@
 //! take turns over several rounds ([`measure`]), and the medians are compared with
 //! what Spanwire promises ([`targets`]). `docs/performance.md` says how to read it.
 //!
-//! It speaks Dubbo by hand ([`frame`]) and uses none of Spanwire's own crates.
+//! It speaks Dubbo ([`frame`]), HTTP/1.1 and HTTP/2 ([`http`]) by hand and uses none of
+//! Spanwire's own crates.
 
 mod caller;
 mod copy;
 mod frame;
+mod http;
+mod http1;
+mod http2;
 mod load;
 mod measure;
 mod peer;
 mod process;
+mod protocol;
 mod report;
 mod results;
 mod stream;
 mod sys;
 mod targets;
 
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -30,6 +36,7 @@ use clap::Parser;
 
 use measure::{Closed, Durations, Open};
 use peer::{Peer, Stage};
+use protocol::Protocol;
 use results::{Results, Scenario, Spread};
 
 /// Measures Spanwire side by side with real peers, on two cores.
@@ -45,6 +52,9 @@ struct Options {
     /// How many rounds
     #[arg(long, value_name = "N")]
     rounds: Option<usize>,
+    /// Only these protocols: dubbo, grpc, http1
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = Protocol::parse)]
+    protocols: Vec<Protocol>,
     /// Only these scenarios: 64x1, 4x64, 64k, rule, idle, open
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = Scenario::parse)]
     only: Vec<Scenario>,
@@ -101,8 +111,10 @@ fn run(options: &Options) -> Result<bool> {
     eprintln!("{about}");
     bench.measure();
 
-    let tables = report::tables(&bench.results, &bench.peers, &about);
-    println!("{tables}");
+    for (&protocol, results) in &bench.results {
+        let tables = report::tables(protocol, results, &bench.peers, &about);
+        println!("{}\n\n{tables}", protocol.title());
+    }
     if let Some(file) = &options.json {
         let json = report::json(&bench.results, &about);
         std::fs::write(file, format!("{json:#}\n"))
@@ -110,22 +122,27 @@ fn run(options: &Options) -> Result<bool> {
     }
     if let Some(page) = &options.report {
         let whole = options.only.is_empty() && options.peers.is_empty() && !options.quick;
-        if whole && bench.results.failures.is_empty() {
-            report::update(page, &tables)?;
-        } else {
-            eprintln!(
-                "{} is left as it is: only a full run without failures goes there",
-                page.display()
-            );
+        for (&protocol, results) in &bench.results {
+            if whole && results.failures.is_empty() {
+                let tables = report::tables(protocol, results, &bench.peers, &about);
+                report::update(page, protocol, &tables)?;
+            } else {
+                eprintln!(
+                    "{}: what it says of {} is left as it is: only a full run without failures goes there",
+                    page.display(),
+                    protocol.title()
+                );
+            }
         }
     }
-    Ok(bench.results.failures.is_empty())
+    Ok(bench.results.values().all(|results| results.failures.is_empty()))
 }
 
 /// A bench under way.
 struct Bench {
     stage: Stage,
     load_core: usize,
+    protocols: Vec<Protocol>,
     peers: Vec<Peer>,
     scenarios: Vec<Scenario>,
     rounds: usize,
@@ -133,7 +150,7 @@ struct Bench {
     rate: Option<f64>,
     /// How many disturbed runs may still be done again.
     repeats: usize,
-    results: Results,
+    results: BTreeMap<Protocol, Results>,
     started: Instant,
 }
 
@@ -169,6 +186,11 @@ impl Bench {
                 tools: root.join("tools"),
             },
             load_core,
+            protocols: if options.protocols.is_empty() {
+                Protocol::ALL.to_vec()
+            } else {
+                options.protocols.clone()
+            },
             peers: or(&options.peers),
             scenarios,
             rounds: rounds.max(1),
@@ -179,7 +201,7 @@ impl Bench {
             },
             rate: options.rate,
             repeats: 8 * rounds,
-            results: Results::default(),
+            results: BTreeMap::new(),
             started: Instant::now(),
         })
     }
@@ -189,35 +211,40 @@ impl Bench {
         let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = cpu.lines().find_map(|l| l.strip_prefix("model name")?.split_once(": "));
         let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let average = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
         format!(
-            "{}, Linux {}; load on core {}, proxy on core {}, {} rounds.",
+            "{}, Linux {}; load on core {}, proxy on core {}, {} rounds. Load average of the \
+             machine when the run began: {}.",
             model.map_or("an unknown processor", |m| m.1),
             kernel.trim(),
             self.load_core,
             self.stage.core,
-            self.rounds
+            self.rounds,
+            average.split(' ').next().unwrap_or("unknown")
         )
     }
 
     fn measure(&mut self) {
         for round in 1..=self.rounds {
-            for scenario in self.scenarios.clone() {
-                // The longer ones need fewer rounds.
-                let due = match scenario {
-                    Scenario::Idle => round == 1,
-                    Scenario::Open => {
-                        round > self.rounds.saturating_sub(3).max(usize::from(self.rounds > 1))
+            for protocol in self.protocols.clone() {
+                for scenario in self.scenarios.clone() {
+                    // The longer ones need fewer rounds.
+                    let due = match scenario {
+                        Scenario::Idle => round == 1,
+                        Scenario::Open => {
+                            round > self.rounds.saturating_sub(3).max(usize::from(self.rounds > 1))
+                        }
+                        _ => true,
+                    };
+                    if due && protocol.has(scenario) {
+                        self.measure_scenario(protocol, scenario, round);
                     }
-                    _ => true,
-                };
-                if due {
-                    self.measure_scenario(scenario, round);
                 }
             }
         }
     }
 
-    fn measure_scenario(&mut self, scenario: Scenario, round: usize) {
+    fn measure_scenario(&mut self, protocol: Protocol, scenario: Scenario, round: usize) {
         let spanwire = self.peers.contains(&Peer::Spanwire);
         let peers = match scenario {
             Scenario::Rule if spanwire => vec![Peer::Spanwire, Peer::SpanwireRule],
@@ -225,52 +252,59 @@ impl Bench {
             Scenario::Idle => self.peers.iter().copied().filter(|&p| p != Peer::Direct).collect(),
             _ => self.peers.clone(),
         };
-        for peer in peers {
+        for peer in peers.into_iter().filter(|&peer| protocol.is_spoken_by(peer)) {
             let seconds = self.started.elapsed().as_secs();
             let place = format!(
-                "{seconds:4} s  round {round}/{}  {:5} {:14}",
+                "{seconds:4} s  round {round}/{}  {:5} {:5} {:14}",
                 self.rounds,
+                protocol.key(),
                 scenario.key(),
                 peer.key()
             );
-            match self.measure_once(scenario, peer) {
+            match self.measure_once(protocol, scenario, peer) {
                 Ok(found) => eprintln!("{place} {found}"),
                 Err(e) => {
                     eprintln!("{place} FAILED: {e:#}");
-                    let what = format!("{}, {}: {e:#}", scenario.key(), peer.title());
+                    let what = format!("{}, {}: {e:#}", scenario.key(), peer.title(protocol));
+                    let results = self.results.entry(protocol).or_default();
                     // A peer that breaks under a load it does not set is a result.
                     if scenario == Scenario::Open && peer.is_compared_with() {
-                        self.results.breakdowns.push(what);
+                        results.breakdowns.push(what);
                     } else {
-                        self.results.failures.push(what);
+                        results.failures.push(what);
                     }
                 }
             }
         }
     }
 
-    fn measure_once(&mut self, scenario: Scenario, peer: Peer) -> Result<String> {
+    fn measure_once(
+        &mut self,
+        protocol: Protocol,
+        scenario: Scenario,
+        peer: Peer,
+    ) -> Result<String> {
         let Some(shape) = scenario.shape() else {
             if scenario == Scenario::Idle {
-                let run = measure::idle(&self.stage, peer)?;
+                let run = measure::idle(&self.stage, protocol, peer)?;
                 let found = format!(
                     "{} KiB, {:.2} KiB per connection",
                     run.memory_kib, run.per_connection_kib
                 );
-                self.results.idle.entry(peer).or_default().push(run);
+                self.results.entry(protocol).or_default().idle.entry(peer).or_default().push(run);
                 return Ok(found);
             }
-            let rate = self.open_rate()?;
+            let rate = self.open_rate(protocol)?;
             let run = self.undisturbed(
-                |b| measure::open(&b.stage, peer, rate, b.durations, b.load_core),
+                |b| measure::open(&b.stage, protocol, peer, rate, b.durations, b.load_core),
                 |run: &Open| run.disturbed,
             )?;
             let found = format!("p50 {} µs, p99 {} µs, {} failed", run.p50, run.p99, run.failed);
-            self.results.open.entry(peer).or_default().push(run);
+            self.results.entry(protocol).or_default().open.entry(peer).or_default().push(run);
             return Ok(found);
         };
         let run = self.undisturbed(
-            |b| measure::closed(&b.stage, peer, shape, b.durations, b.load_core),
+            |b| measure::closed(&b.stage, protocol, peer, shape, b.durations, b.load_core),
             |run: &Closed| run.disturbed,
         )?;
         let found = format!(
@@ -281,7 +315,8 @@ impl Bench {
             run.load_busy * 100.0,
             if run.disturbed { "  disturbed" } else { "" }
         );
-        self.results.closed.entry((scenario, peer)).or_default().push(run);
+        let results = self.results.entry(protocol).or_default();
+        results.closed.entry((scenario, peer)).or_default().push(run);
         Ok(found)
     }
 
@@ -301,23 +336,24 @@ impl Bench {
         Ok(result)
     }
 
-    /// Half of what Envoy's dubbo_proxy can do, measured now if it was not yet.
-    fn open_rate(&mut self) -> Result<f64> {
-        if let Some(rate) = self.rate.or(self.results.open_rate) {
-            self.results.open_rate = Some(rate);
+    /// Half of what Envoy can do, measured now if it was not yet.
+    fn open_rate(&mut self, protocol: Protocol) -> Result<f64> {
+        let results = self.results.entry(protocol).or_default();
+        if let Some(rate) = self.rate.or(results.open_rate) {
+            results.open_rate = Some(rate);
             return Ok(rate);
         }
         let measured =
-            Spread::of(self.results.runs(Scenario::Single, Peer::Envoy).iter().map(|r| r.rate));
+            Spread::of(results.runs(Scenario::Single, Peer::Envoy).iter().map(|r| r.rate));
         let capacity = match (measured, Scenario::Single.shape()) {
             (Some(spread), _) => spread.median,
             (None, Some(shape)) => {
-                measure::closed(&self.stage, Peer::Envoy, shape, self.durations, self.load_core)?
-                    .rate
+                let (stage, core) = (&self.stage, self.load_core);
+                measure::closed(stage, protocol, Peer::Envoy, shape, self.durations, core)?.rate
             }
             (None, None) => bail!("no load to find Envoy's capacity with"),
         };
-        self.results.open_rate = Some((capacity / 2.0).round());
+        results.open_rate = Some((capacity / 2.0).round());
         Ok(capacity / 2.0)
     }
 }

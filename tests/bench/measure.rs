@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::frame::Request;
-use crate::load::Load;
+use crate::http::Payload;
+use crate::load::{Calls, Load};
 use crate::peer::{NOBODY, Peer, Stage, USER};
 use crate::process::{Process, Time, own_time, stolen};
+use crate::protocol::Protocol;
 
 /// A closed load: how many callers, calls outstanding on each, characters in the
 /// argument.
@@ -61,6 +63,8 @@ pub(crate) struct Open {
 pub(crate) struct Idle {
     /// Resident memory after start and one call, in KiB.
     pub(crate) memory_kib: u64,
+    /// The same with [`IDLE_CONNECTIONS`] more.
+    pub(crate) with_connections_kib: u64,
     /// What each idle connection adds, in KiB.
     pub(crate) per_connection_kib: f64,
 }
@@ -73,12 +77,13 @@ const DISTURBED: f64 = 0.03;
 /// Runs a closed load against a fresh `peer`.
 pub(crate) fn closed(
     stage: &Stage,
+    protocol: Protocol,
     peer: Peer,
     shape: Shape,
     durations: Durations,
     load_core: usize,
 ) -> Result<Closed> {
-    let mut run = Run::start(stage, peer, shape.size)?;
+    let mut run = Run::start(stage, protocol, peer, shape.size)?;
     if peer == Peer::SpanwireRule {
         run.see_the_rule_obeyed()?;
     }
@@ -111,12 +116,13 @@ pub(crate) fn closed(
 /// `peer`, from a cold start but for one call.
 pub(crate) fn open(
     stage: &Stage,
+    protocol: Protocol,
     peer: Peer,
     rate: f64,
     durations: Durations,
     load_core: usize,
 ) -> Result<Open> {
-    let mut run = Run::start(stage, peer, 128)?;
+    let mut run = Run::start(stage, protocol, peer, 128)?;
     let to = run.to()?;
     run.load.connect(to, 64)?;
     let before = run.sample(stage.core, load_core)?;
@@ -132,8 +138,8 @@ pub(crate) fn open(
 
 /// Finds the memory of a fresh `peer`, with one connection and with many; every
 /// connection has carried one call.
-pub(crate) fn idle(stage: &Stage, peer: Peer) -> Result<Idle> {
-    let mut run = Run::start(stage, peer, 128)?;
+pub(crate) fn idle(stage: &Stage, protocol: Protocol, peer: Peer) -> Result<Idle> {
+    let mut run = Run::start(stage, protocol, peer, 128)?;
     let proxy = run.proxy.as_ref().context("no proxy to look at")?;
     let to = proxy.listen();
     run.load.connect(to, 1)?;
@@ -148,7 +154,11 @@ pub(crate) fn idle(stage: &Stage, peer: Peer) -> Result<Idle> {
     let after = proxy.memory()?;
     run.all_right()?;
     let added = after.saturating_sub(before) as f64;
-    Ok(Idle { memory_kib: before, per_connection_kib: added / IDLE_CONNECTIONS as f64 })
+    Ok(Idle {
+        memory_kib: before,
+        with_connections_kib: after,
+        per_connection_kib: added / IDLE_CONNECTIONS as f64,
+    })
 }
 
 /// A load in front of a fresh proxy.
@@ -177,9 +187,12 @@ impl Sample {
 
 impl Run {
     /// Starts the peer, and makes one call so that it is known to work.
-    fn start(stage: &Stage, peer: Peer, size: usize) -> Result<Run> {
-        let mut load = Load::new(Request::new(size, USER))?;
-        let proxy = stage.start(peer, load.provider()?)?;
+    fn start(stage: &Stage, protocol: Protocol, peer: Peer, size: usize) -> Result<Run> {
+        let mut load = Load::new(match protocol {
+            Protocol::Dubbo => Calls::Dubbo(Request::new(size, USER)),
+            _ => Calls::Http(protocol, Payload::new(protocol, size)),
+        })?;
+        let proxy = stage.start(protocol, peer, load.provider()?)?;
         let to = proxy.as_ref().map_or(load.provider()?, Process::listen);
         load.connect(to, 1)?;
         let mut run = Run { load, proxy };

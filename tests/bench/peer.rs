@@ -1,5 +1,7 @@
 //! The proxies that are measured side by side, and how each is told to do the
-//! same: take Dubbo calls on one port and bring them to one provider.
+//! same: take calls on one port and bring them to one provider.
+
+mod over_http;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -10,6 +12,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::frame::SERVICE;
 use crate::process::{Process, free_port};
+use crate::protocol::Protocol;
 
 /// A way from the callers to the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,11 +21,12 @@ pub(crate) enum Peer {
     Direct,
     /// `copy`: the floor of any proxy with a socket pair per caller.
     Floor,
-    /// haproxy in TCP mode.
+    /// haproxy: in TCP mode, and for HTTP in HTTP mode.
     Haproxy,
     /// Envoy's `tcp_proxy`.
     EnvoyTcp,
-    /// Envoy's `dubbo_proxy`, routing by interface and method.
+    /// Envoy's `dubbo_proxy`, routing by interface and method; for HTTP its
+    /// connection manager.
     Envoy,
     /// The same, routing by an attachment: it reads the whole call.
     EnvoyAttachment,
@@ -68,13 +72,15 @@ impl Peer {
     }
 
     /// As a person reads it.
-    pub(crate) fn title(self) -> &'static str {
+    pub(crate) fn title(self, protocol: Protocol) -> &'static str {
         match self {
             Peer::Direct => "no proxy",
             Peer::Floor => "floor: copies bytes (L4)",
-            Peer::Haproxy => "haproxy, TCP mode (L4)",
+            Peer::Haproxy if protocol == Protocol::Dubbo => "haproxy, TCP mode (L4)",
+            Peer::Haproxy => "haproxy, HTTP mode",
             Peer::EnvoyTcp => "Envoy tcp_proxy (L4)",
-            Peer::Envoy => "Envoy dubbo_proxy",
+            Peer::Envoy if protocol == Protocol::Dubbo => "Envoy dubbo_proxy",
+            Peer::Envoy => "Envoy",
             Peer::EnvoyAttachment => "Envoy dubbo_proxy, attachment",
             Peer::Spanwire => "Spanwire",
             Peer::SpanwireRule => "Spanwire, rule on an attachment",
@@ -114,7 +120,12 @@ pub(crate) struct Stage {
 
 impl Stage {
     /// Starts `peer` in front of `provider`; `None` for [`Peer::Direct`].
-    pub(crate) fn start(&self, peer: Peer, provider: SocketAddr) -> Result<Option<Process>> {
+    pub(crate) fn start(
+        &self,
+        protocol: Protocol,
+        peer: Peer,
+        provider: SocketAddr,
+    ) -> Result<Option<Process>> {
         let directory = tempfile::Builder::new().prefix("bench-").tempdir()?;
         let listen = free_port()?;
         let at = directory.path();
@@ -130,15 +141,24 @@ impl Stage {
                 command.arg("-db").arg("-f").arg(write(
                     at,
                     "haproxy.cfg",
-                    &haproxy(listen, provider),
+                    &match protocol {
+                        Protocol::Dubbo => haproxy(listen, provider),
+                        _ => over_http::haproxy(protocol, listen, provider),
+                    },
                 )?);
                 command
             }
-            Peer::EnvoyTcp => self.envoy(at, TCP_PROXY, listen, provider)?,
-            Peer::Envoy => self.envoy(at, &dubbo_proxy(""), listen, provider)?,
+            Peer::EnvoyTcp => self.envoy(at, &envoy(TCP_PROXY, "", listen, provider))?,
+            Peer::Envoy if protocol == Protocol::Dubbo => {
+                self.envoy(at, &envoy(&dubbo_proxy(""), "", listen, provider))?
+            }
+            Peer::Envoy => {
+                let filter = over_http::connection_manager(protocol);
+                self.envoy(at, &envoy(&filter, over_http::cluster(protocol), listen, provider))?
+            }
             Peer::EnvoyAttachment => {
                 let user = format!(", headers: [{{name: user, string_match: {{exact: {USER}}}}}]");
-                self.envoy(at, &dubbo_proxy(&user), listen, provider)?
+                self.envoy(at, &envoy(&dubbo_proxy(&user), "", listen, provider))?
             }
             Peer::Spanwire | Peer::SpanwireRule => {
                 if !self.spanwire.is_file() {
@@ -156,7 +176,10 @@ impl Stage {
                 command.arg("proxy").arg("-c").arg(write(
                     at,
                     "spanwire.yaml",
-                    &spanwire(rule, listen, provider),
+                    &match protocol {
+                        Protocol::Dubbo => spanwire(rule, listen, provider),
+                        _ => over_http::spanwire(protocol, listen, provider),
+                    },
                 )?);
                 command
             }
@@ -164,18 +187,12 @@ impl Stage {
         let mut command = command;
         command.current_dir(at);
         Process::start(command, listen, self.core, directory)
-            .with_context(|| format!("starting {}", peer.title()))
+            .with_context(|| format!("starting {}", peer.title(protocol)))
             .map(Some)
     }
 
-    fn envoy(
-        &self,
-        at: &Path,
-        filter: &str,
-        listen: SocketAddr,
-        provider: SocketAddr,
-    ) -> Result<Command> {
-        let config = write(at, "envoy.yaml", &envoy(filter, listen, provider))?;
+    fn envoy(&self, at: &Path, config: &str) -> Result<Command> {
+        let config = write(at, "envoy.yaml", config)?;
         let mut command = Command::new(self.tools.join("envoy"));
         command.arg("--config-path").arg(config);
         command.args(["--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"]);
@@ -235,18 +252,18 @@ fn dubbo_proxy(more: &str) -> String {
 
 /// The circuit breakers are raised out of the way: by default the filter's many
 /// upstream connections run into them.
-fn envoy(filter: &str, listen: SocketAddr, provider: SocketAddr) -> String {
+fn envoy(filter: &str, cluster: &str, listen: SocketAddr, provider: SocketAddr) -> String {
     format!(
         "static_resources:
   listeners:
-  - name: dubbo
+  - name: bench
     address: {{socket_address: {{address: 127.0.0.1, port_value: {}}}}}
     filter_chains:
     - filters:{filter}
   clusters:
   - name: provider
     type: STATIC
-    connect_timeout: 5s
+    connect_timeout: 5s{cluster}
     circuit_breakers:
       thresholds:
       - {{max_connections: 100000, max_pending_requests: 100000, max_requests: 100000}}

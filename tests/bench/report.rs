@@ -1,5 +1,6 @@
 //! Tables of the results: for the terminal and for a page, the same text.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -8,18 +9,19 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::peer::Peer;
+use crate::protocol::Protocol;
 use crate::results::{Results, Scenario, Spread};
 use crate::targets::verdicts;
-
-const BEGIN: &str = "<!-- bench: begin (written by `make bench`) -->";
-const END: &str = "<!-- bench: end -->";
 
 /// Scenarios with a column each.
 const COLUMNS: [Scenario; 3] = [Scenario::Single, Scenario::Pipelined, Scenario::Large];
 
-/// All tables, as Markdown that is aligned for reading as it stands.
-pub(crate) fn tables(results: &Results, peers: &[Peer], about: &str) -> String {
+/// All tables of a protocol, as Markdown that is aligned for reading as it stands.
+pub(crate) fn tables(protocol: Protocol, results: &Results, peers: &[Peer], about: &str) -> String {
     let mut out = format!("{about}\n");
+    let peers: Vec<Peer> = peers.iter().copied().filter(|&p| protocol.is_spoken_by(p)).collect();
+    let columns: Vec<Scenario> = COLUMNS.into_iter().filter(|&s| protocol.has(s)).collect();
+    let titles = || columns.iter().map(|s| s.title().to_owned());
     let proxies: Vec<Peer> = peers.iter().copied().filter(|&p| p != Peer::Direct).collect();
     let mut section = |title: String, rows: Vec<Vec<String>>| {
         if rows.iter().skip(1).any(|row| row.iter().skip(1).any(|cell| !cell.is_empty())) {
@@ -27,23 +29,26 @@ pub(crate) fn tables(results: &Results, peers: &[Peer], about: &str) -> String {
         }
     };
 
-    let mut rows = vec![row("peer", COLUMNS.map(|s| s.title().to_owned()))];
-    rows[0].extend(["idle RSS, MiB".to_owned(), "KiB per idle connection".to_owned()]);
+    let mut rows = vec![row("peer", titles())];
+    let has_memory = protocol.has(Scenario::Idle);
+    if has_memory {
+        rows[0].extend(["idle RSS, MiB".to_owned(), "KiB per idle connection".to_owned()]);
+    }
     for &peer in &proxies {
-        let mut cells =
-            row(peer.title(), COLUMNS.map(|s| cell(results, s, peer, results.cpu(s, peer))));
-        cells.push(results.memory(peer).map_or(String::new(), |s| figure(s.median)));
-        cells.push(results.per_connection(peer).map_or(String::new(), |s| figure(s.median)));
+        let cpu = columns.iter().map(|&s| cell(results, s, peer, results.cpu(s, peer)));
+        let mut cells = row(peer.title(protocol), cpu);
+        if has_memory {
+            cells.push(results.memory(peer).map_or(String::new(), |s| figure(s.median)));
+            cells.push(results.per_connection(peer).map_or(String::new(), |s| figure(s.median)));
+        }
         rows.push(cells);
     }
     section("**CPU-µs per call** of the proxy, median (min–max):".to_owned(), rows);
 
-    let mut rows = vec![row("peer", COLUMNS.map(|s| s.title().to_owned()))];
-    for &peer in peers {
-        rows.push(row(
-            peer.title(),
-            COLUMNS.map(|s| cell(results, s, peer, results.rate(s, peer))),
-        ));
+    let mut rows = vec![row("peer", titles())];
+    for &peer in &peers {
+        let rates = columns.iter().map(|&s| cell(results, s, peer, results.rate(s, peer)));
+        rows.push(row(peer.title(protocol), rates));
     }
     section("**Calls a second**, median (min–max):".to_owned(), rows);
 
@@ -51,15 +56,16 @@ pub(crate) fn tables(results: &Results, peers: &[Peer], about: &str) -> String {
         "peer",
         ["p50, µs", "p99, µs", "calls without a right answer"].map(str::to_owned),
     )];
-    for &peer in peers {
+    for &peer in &peers {
         let Some((p50, p99)) = results.latency(peer) else { continue };
         let failed: u64 = results.open[&peer].iter().map(|r| r.failed).sum();
-        rows.push(row(peer.title(), [spread(p50), spread(p99), failed.to_string()]));
+        rows.push(row(peer.title(protocol), [spread(p50), spread(p99), failed.to_string()]));
     }
     let rate = results.open_rate.unwrap_or_default();
     section(
         format!(
-            "**Open loop**, {rate:.0} calls a second over 64 connections, half of what Envoy's dubbo_proxy can do:"
+            "**Open loop**, {rate:.0} calls a second over 64 connections, half of what {} can do:",
+            Peer::Envoy.title(protocol)
         ),
         rows,
     );
@@ -67,14 +73,14 @@ pub(crate) fn tables(results: &Results, peers: &[Peer], about: &str) -> String {
     let mut rows = vec![row("4 × 64, 128 B", ["CPU-µs per call".to_owned()])];
     for peer in [Peer::Spanwire, Peer::SpanwireRule] {
         rows.push(row(
-            peer.title(),
+            peer.title(protocol),
             [cell(results, Scenario::Rule, peer, results.cpu(Scenario::Rule, peer))],
         ));
     }
     section("**A rule that reads an attachment**:".to_owned(), rows);
 
     let mut rows = vec![row("target", ["at most", "measured", ""].map(str::to_owned))];
-    for verdict in verdicts(results) {
+    for verdict in verdicts(protocol, results) {
         let (at_most, measured) = (figure(verdict.at_most), figure(verdict.measured));
         let unit = verdict.unit;
         let word = if verdict.kept() { "pass" } else { "**miss**" };
@@ -150,7 +156,7 @@ fn figure(value: f64) -> String {
     }
 }
 
-fn row<const N: usize>(first: &str, rest: [String; N]) -> Vec<String> {
+fn row(first: &str, rest: impl IntoIterator<Item = String>) -> Vec<String> {
     std::iter::once(first.to_owned()).chain(rest).collect()
 }
 
@@ -176,7 +182,14 @@ fn align(rows: &[Vec<String>]) -> String {
 }
 
 /// Every run, for machines.
-pub(crate) fn json(results: &Results, about: &str) -> Value {
+pub(crate) fn json(results: &BTreeMap<Protocol, Results>, about: &str) -> Value {
+    let each = results
+        .iter()
+        .map(|(&protocol, results)| (protocol.key().to_owned(), json_of(protocol, results)));
+    json!({"about": about, "protocols": each.collect::<serde_json::Map<_, _>>()})
+}
+
+fn json_of(protocol: Protocol, results: &Results) -> Value {
     let closed = results.closed.iter().flat_map(|((scenario, peer), runs)| {
         runs.iter().map(move |run| {
             json!({
@@ -200,17 +213,17 @@ pub(crate) fn json(results: &Results, about: &str) -> Value {
             json!({
                 "scenario": Scenario::Idle.key(), "peer": peer.key(), "rss_kib": run.memory_kib,
                 "kib_per_connection": run.per_connection_kib,
+                "rss_kib_with_connections": run.with_connections_kib,
             })
         })
     });
-    let targets = verdicts(results).into_iter().map(|v| {
+    let targets = verdicts(protocol, results).into_iter().map(|v| {
         json!({
             "target": v.target, "at_most": v.at_most, "measured": v.measured,
             "unit": v.unit, "kept": v.kept(),
         })
     });
     json!({
-        "about": about,
         "runs": closed.chain(open).chain(idle).collect::<Vec<_>>(),
         "targets": targets.collect::<Vec<_>>(),
         "breakdowns": results.breakdowns,
@@ -218,16 +231,26 @@ pub(crate) fn json(results: &Results, about: &str) -> Value {
     })
 }
 
-/// Replaces the marked block of a page.
+/// The marks around a protocol's block of a page.
+fn marks(protocol: Protocol) -> [String; 2] {
+    let key = protocol.key();
+    [
+        format!("<!-- bench {key}: begin (written by `make bench`) -->"),
+        format!("<!-- bench {key}: end -->"),
+    ]
+}
+
+/// Replaces a protocol's block of a page.
 ///
 /// # Errors
 /// When the page cannot be read or has no such block.
-pub(crate) fn update(page: &Path, tables: &str) -> Result<()> {
+pub(crate) fn update(page: &Path, protocol: Protocol, tables: &str) -> Result<()> {
     let text = fs::read_to_string(page).with_context(|| format!("reading {}", page.display()))?;
-    let missing = || format!("{} has no block between {BEGIN} and {END}", page.display());
-    let (before, rest) = text.split_once(BEGIN).with_context(missing)?;
-    let (_, after) = rest.split_once(END).with_context(missing)?;
-    fs::write(page, format!("{before}{BEGIN}\n{tables}\n{END}{after}"))?;
+    let [begin, end] = marks(protocol);
+    let missing = || format!("{} has no block between {begin} and {end}", page.display());
+    let (before, rest) = text.split_once(&begin).with_context(missing)?;
+    let (_, after) = rest.split_once(&end).with_context(missing)?;
+    fs::write(page, format!("{before}{begin}\n{tables}\n{end}{after}"))?;
     Ok(())
 }
 
@@ -244,11 +267,14 @@ mod tests {
     #[test]
     fn a_page_keeps_what_is_around_the_block() {
         let page = tempfile::NamedTempFile::new().unwrap();
-        fs::write(page.path(), format!("# Title\n{BEGIN}\nold\n{END}\nafter\n")).unwrap();
-        update(page.path(), "new").unwrap();
-        let text = fs::read_to_string(page.path()).unwrap();
-        assert_eq!(text, format!("# Title\n{BEGIN}\nnew\n{END}\nafter\n"));
-        fs::write(page.path(), "# Title\n").unwrap();
-        assert!(update(page.path(), "new").is_err());
+        let block = |protocol, text: &str| marks(protocol).join(&format!("\n{text}\n"));
+        let whole = |grpc| {
+            let dubbo = block(Protocol::Dubbo, "others");
+            format!("# Title\n{dubbo}\nbetween\n{}\nafter\n", block(Protocol::Grpc, grpc))
+        };
+        fs::write(page.path(), whole("old")).unwrap();
+        update(page.path(), Protocol::Grpc, "new").unwrap();
+        assert_eq!(fs::read_to_string(page.path()).unwrap(), whole("new"));
+        assert!(update(page.path(), Protocol::Http1, "new").is_err());
     }
 }

@@ -157,6 +157,13 @@ impl Results {
         Spread::of(self.idle.get(&peer)?.iter().map(|r| r.memory_kib as f64 / 1024.0))
     }
 
+    /// Memory with [`IDLE_CONNECTIONS`](crate::measure::IDLE_CONNECTIONS) idle
+    /// connections, in MiB.
+    pub(crate) fn memory_with_connections(&self, peer: Peer) -> Option<Spread> {
+        let runs = self.idle.get(&peer)?;
+        Spread::of(runs.iter().map(|r| r.with_connections_kib as f64 / 1024.0))
+    }
+
     /// Memory of an idle connection in KiB.
     pub(crate) fn per_connection(&self, peer: Peer) -> Option<Spread> {
         Spread::of(self.idle.get(&peer)?.iter().map(|r| r.per_connection_kib))

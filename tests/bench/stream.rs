@@ -63,6 +63,12 @@ impl Stream {
 }
 
 impl Input {
+    /// With these bytes unread.
+    #[cfg(test)]
+    pub(crate) fn of(bytes: &[u8]) -> Input {
+        Input { bytes: bytes.to_vec(), start: 0, end: bytes.len() }
+    }
+
     /// What was read and not consumed.
     pub(crate) fn unread(&self) -> &[u8] {
         &self.bytes[self.start..self.end]

@@ -108,9 +108,9 @@ pub(super) async fn get(
 fn take(http: &Http, endpoint: EndpointId, can_repeat: bool) -> Option<Idle> {
     let mut pool = http.pool.http1.borrow_mut();
     let idle = pool.get_mut(&endpoint)?;
-    idle.retain(Idle::is_open);
-    let last = idle.pop_if(|last| can_repeat || last.since.elapsed() < FRESH)?;
-    Some(last)
+    // Those below it are looked at when their turn comes, or once in a while.
+    while idle.pop_if(|last| !last.is_open()).is_some() {}
+    idle.pop_if(|last| can_repeat || last.since.elapsed() < FRESH)
 }
 
 impl Sender {

@@ -21,6 +21,7 @@ use tokio::time::timeout;
 
 use super::Http;
 use super::body::{Body, BodyError, Source as _, Upload};
+use super::gather::{Gathered, Turn, gather};
 use super::liveness::Liveness;
 use super::pump::{Pump, Pumped};
 use super::socket::Socket;
@@ -34,7 +35,7 @@ const CONNECTIONS: usize = 16;
 /// Stands for "the endpoint has not said yet how many streams it takes".
 const UNSAID: usize = usize::MAX - 1;
 
-type Driver = client::Connection<Socket, Bytes>;
+type Driver = client::Connection<Gathered, Bytes>;
 
 /// One connection.
 pub(super) struct Connection {
@@ -216,7 +217,7 @@ impl Connection {
     async fn run(self: Rc<Self>, http: Rc<Http>, endpoint: EndpointId, limit: Duration) {
         let worker = &http.worker;
         let heard = Liveness::heard();
-        let (send, mut driver) = match self.open(&http, heard.clone(), limit).await {
+        let (send, mut driver, turn) = match self.open(&http, heard.clone(), limit).await {
             Ok(opened) => opened,
             Err(error) => {
                 worker.connect_failed(endpoint, &self.peer, &error);
@@ -232,8 +233,16 @@ impl Connection {
         worker.metrics.connection_opened(Side::Upstream);
         tracing::info!(endpoint = &*self.peer, protocol = "http2", "connected");
 
+        turn.begin();
+        let driven = poll_fn(|cx| {
+            let driven = Pin::new(&mut driver).poll(cx);
+            if driven.is_pending() {
+                turn.end(cx);
+            }
+            driven
+        });
         let end = tokio::select! {
-            end = driver => end.map_err(|error| error.to_string()),
+            end = driven => end.map_err(|error| error.to_string()),
             () = liveness.is_dead() => Err("it does not answer pings".to_owned()),
         };
         worker.metrics.connection_closed(Side::Upstream);
@@ -255,10 +264,10 @@ impl Connection {
         http: &Http,
         heard: Arc<AtomicBool>,
         limit: Duration,
-    ) -> io::Result<(SendRequest<Bytes>, Driver)> {
+    ) -> io::Result<(SendRequest<Bytes>, Driver, Turn)> {
         let worker = &http.worker;
         let socket = worker.dial_within(&*self.peer, limit).await?;
-        let socket = Socket::dialed(socket, worker.metrics.clone(), heard);
+        let (socket, turn) = gather(Socket::dialed(socket, worker.metrics.clone(), heard));
         let handshake = async {
             let (send, mut driver) = client::Builder::new()
                 .enable_push(false)
@@ -279,7 +288,7 @@ impl Connection {
             Ok::<_, h2::Error>((send, driver))
         };
         match timeout(limit, handshake).await {
-            Ok(Ok(opened)) => Ok(opened),
+            Ok(Ok((send, driver))) => Ok((send, driver, turn)),
             Ok(Err(error)) => {
                 Err(io::Error::new(io::ErrorKind::InvalidData, format!("no HTTP/2: {error}")))
             }

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use super::body::{Body, Source as _};
 use super::caller::Caller;
 use super::forward::{Forwarded, forward};
+use super::gather::{Gathered, Turn, gather};
 use super::liveness::Liveness;
 use super::pump::Pump;
 use super::socket::Socket;
@@ -28,12 +29,12 @@ const STREAMS: u32 = 1024;
 /// How long a caller may take for the first bytes of the protocol.
 const PREFACE: Duration = Duration::from_secs(10);
 
-type Driver = server::Connection<Socket, Bytes>;
+type Driver = server::Connection<Gathered, Bytes>;
 
 pub(super) async fn serve(http: &Rc<Http>, caller: Rc<Caller>, socket: TcpStream) {
     let heard = Liveness::heard();
     let metrics = http.worker.metrics.clone();
-    let socket = Socket::accepted(socket, metrics, heard.clone());
+    let (socket, turn) = gather(Socket::accepted(socket, metrics, heard.clone()));
     let handshake = server::Builder::new()
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
@@ -55,15 +56,16 @@ pub(super) async fn serve(http: &Rc<Http>, caller: Rc<Caller>, socket: TcpStream
         }
     };
     let liveness = http.watch(Side::Downstream, heard, driver.ping_pong());
+    turn.begin();
     tokio::select! {
-        () = take_streams(http, &caller, &mut driver) => {}
+        () = take_streams(http, &caller, &mut driver, &turn) => {}
         () = liveness.is_dead() => tracing::info!(%peer, "closed: it does not answer pings"),
     }
 }
 
 /// Takes the caller's streams until its connection ends. Each is a task of its
 /// own: one that waits holds nobody up.
-async fn take_streams(http: &Rc<Http>, caller: &Rc<Caller>, driver: &mut Driver) {
+async fn take_streams(http: &Rc<Http>, caller: &Rc<Caller>, driver: &mut Driver, turn: &Turn) {
     let mut drains = pin!(http.drains());
     let mut told = false;
     loop {
@@ -75,7 +77,11 @@ async fn take_streams(http: &Rc<Http>, caller: &Rc<Caller>, driver: &mut Driver)
             if caller.is_abusive() {
                 driver.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
             }
-            driver.poll_accept(cx)
+            let accepted = driver.poll_accept(cx);
+            if accepted.is_pending() {
+                turn.end(cx);
+            }
+            accepted
         });
         match accepted.await {
             Some(Ok((request, respond))) => {

@@ -11,7 +11,8 @@
 //!   Triple call's first message, where a rule asks for an argument.
 //! * [`orders`]: what a route orders for a call, carried out; [`tape`]: bodies that may be
 //!   sent again; [`mirror`]: copies.
-//! * [`call`]: what is counted; [`faults`]: what the mesh says itself; [`tunnel`]: upgrades; [`liveness`]: who is gone.
+//! * [`gather`]: what HTTP/2 writes in one turn; [`call`]: what is counted; [`faults`]: what
+//!   the mesh says itself; [`tunnel`]: upgrades; [`liveness`]: who is gone.
 //!
 //! Not here: what heads mean (`codec::http`) and how the bytes are read (the `h2`
 //! and `hyper` crates).
@@ -23,6 +24,7 @@ mod caller;
 mod faults;
 mod first;
 mod forward;
+mod gather;
 mod h1_client;
 mod h1_server;
 mod h2_client;

@@ -65,8 +65,9 @@ pub(super) async fn get(
     let endpoint = route.hop.endpoint;
     let in_use = terms.in_use().await?;
     while let Some(idle) = take(http, endpoint, can_repeat) {
-        let Idle { mut sender, peer, keep, .. } = idle;
+        let Idle { mut sender, peer, mut keep, .. } = idle;
         if sender.ready().await.is_ok() {
+            keep.take();
             let http = http.clone();
             return Ok(Sender { http, endpoint, sender, peer, reused: true, keep, in_use });
         }
@@ -100,7 +101,8 @@ pub(super) async fn get(
         }
         metrics.connection_closed(Side::Upstream);
     });
-    let keep = terms.keep();
+    let mut keep = terms.keep();
+    keep.take();
     Ok(Sender { http: http.clone(), endpoint, sender, peer, reused: false, keep, in_use })
 }
 

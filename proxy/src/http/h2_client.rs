@@ -46,7 +46,7 @@ pub(super) struct Connection {
     in_flight: Cell<usize>,
     /// When it had its last call.
     used: Cell<Instant>,
-    keep: Keep,
+    keep: RefCell<Keep>,
 }
 
 enum State {
@@ -63,6 +63,7 @@ impl Lease {
     fn new(connection: Rc<Connection>) -> Self {
         connection.in_flight.set(connection.in_flight.get() + 1);
         connection.used.set(Instant::now());
+        connection.keep.borrow_mut().take();
         Lease(connection)
     }
 
@@ -89,7 +90,7 @@ pub(super) async fn get(
 ) -> Result<Lease, NotConnected> {
     let endpoint = route.hop.endpoint;
     loop {
-        let waits_for = match choose(http, endpoint) {
+        let waits_for = match choose(http, endpoint, terms.streams) {
             Choice::Take(lease) => return Ok(lease),
             Choice::Wait(connection) => connection,
             Choice::Full(calls) => return Err(NotConnected::Full(calls)),
@@ -118,11 +119,11 @@ enum Choice {
 
 /// The least busy connection that has room; where there is none, one more, one
 /// at a time; where there are enough, the least busy one.
-fn choose(http: &Http, endpoint: EndpointId) -> Choice {
+fn choose(http: &Http, endpoint: EndpointId, streams: usize) -> Choice {
     let mut pool = http.pool.http2.borrow_mut();
     let Some(connections) = pool.get_mut(&endpoint) else { return Choice::Connect };
     connections.retain(|connection| connection.is_usable(&http.worker.metrics));
-    let pending = http.worker.limits.pending;
+    let pending = http.worker.limits.pending.min(streams);
     let mut best: Option<(&Rc<Connection>, usize)> = None;
     let mut connecting = None;
     for connection in connections.iter() {
@@ -164,7 +165,7 @@ impl Connection {
             changed: Notify::new(),
             in_flight: Cell::new(0),
             used: Cell::new(Instant::now()),
-            keep: terms.keep(),
+            keep: terms.keep().into(),
         });
         let mut pool = http.pool.http2.borrow_mut();
         pool.entry(endpoint).or_default().push(connection.clone());
@@ -201,12 +202,12 @@ impl Connection {
 
     /// Whether it takes no more calls, because a destination rule says so.
     fn is_spent(&self) -> bool {
-        !matches!(*self.state.borrow(), State::Connecting) && self.keep.is_over()
+        !matches!(*self.state.borrow(), State::Connecting) && self.keep.borrow().is_over()
     }
 
     /// Lets go of a connection that had no call for long enough.
     pub(super) fn end_if_idle(&self) -> bool {
-        let is_idle = self.used.get().elapsed() >= self.keep.idle;
+        let is_idle = self.used.get().elapsed() >= self.keep.borrow().idle;
         if !is_idle || self.in_flight.get() > 0 || !matches!(*self.state.borrow(), State::Open(_)) {
             return false;
         }

@@ -71,6 +71,8 @@ pub(super) struct Terms {
     destination: Option<(Arc<TrafficPolicy>, Rc<Destination>)>,
     /// How long making one may take.
     pub(super) connect: Duration,
+    /// Calls in flight on one connection of HTTP/2 at most.
+    pub(super) streams: usize,
 }
 
 /// How long a connection is kept.
@@ -80,12 +82,21 @@ pub(super) struct Keep {
     pub(super) idle: Duration,
     /// How long at all.
     until: Option<Instant>,
+    /// How many more calls it takes.
+    left: Option<u32>,
 }
 
 impl Keep {
+    /// It takes one more call.
+    pub(super) fn take(&mut self) {
+        if let Some(left) = &mut self.left {
+            *left = left.saturating_sub(1);
+        }
+    }
+
     /// Whether it takes no more.
     pub(super) fn is_over(&self) -> bool {
-        self.until.is_some_and(|until| Instant::now() >= until)
+        self.left == Some(0) || self.until.is_some_and(|until| Instant::now() >= until)
     }
 }
 
@@ -94,9 +105,15 @@ impl Terms {
         let now = Instant::now();
         let destination = route.orders.policy.as_ref();
         let destination = destination.map(|one| (one.clone(), worker.destination(one, now)));
-        let pool = route.orders.policy.as_ref().and_then(|one| one.connection_pool.as_ref());
-        let connect = pool.and_then(|pool| pool.connect_timeout);
-        Terms { destination, connect: connect.unwrap_or(worker.timeouts.connect) }
+        let mut terms =
+            Terms { destination, connect: worker.timeouts.connect, streams: usize::MAX };
+        if let Some(pool) = terms.pool() {
+            let streams = pool.max_concurrent_streams.map(|streams| streams as usize);
+            let connect = pool.connect_timeout;
+            terms.streams = streams.unwrap_or(terms.streams);
+            terms.connect = connect.unwrap_or(terms.connect);
+        }
+        terms
     }
 
     fn pool(&self) -> Option<&ConnectionPool> {
@@ -109,6 +126,7 @@ impl Terms {
         Keep {
             idle: pool.and_then(|pool| pool.idle_timeout).unwrap_or(IDLE),
             until: pool.and_then(|pool| pool.max_connection_duration).map(|d| Instant::now() + d),
+            left: pool.and_then(|pool| pool.max_requests_per_connection),
         }
     }
 

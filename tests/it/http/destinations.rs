@@ -43,6 +43,19 @@ fn a_connection_pool_has_limits() {
     there.send(ok("x").as_bytes());
     message(&mut first);
 
+    // A connection has so many requests, and no more.
+    let (address, told) = server(|_, _| ok("x"));
+    let pool = "connectionPool: {http: {maxRequestsPerConnection: 2}}";
+    let (_folder, proxy) = routed(Protocol::Http1, &[address], &routes, pool);
+    let mut caller = caller(&proxy);
+    for _ in 0..3 {
+        ask(&mut caller, "GET /", "", "");
+    }
+    assert_eq!(told.try_iter().count(), 3);
+    wait_for(&proxy, UPSTREAMS, 1);
+    ask(&mut caller, "GET /", "", "");
+    wait_for(&proxy, UPSTREAMS, 0);
+
     // An idle one is let go.
     let (address, _told) = server(|_, _| ok("x"));
     let pool = "connectionPool: {http: {idleTimeout: 200ms}}";

@@ -1,6 +1,6 @@
 //! Calls over HTTP, as the load sees them: a payload that goes there and comes back,
-//! and one end of a connection that speaks [`http1`](crate::http1) or
-//! [`http2`](crate::http2).
+//! and one end of a connection that speaks [`crate::http1`] or
+//! [`crate::http2`].
 //!
 //! Not here: sockets, and which call is whose (`load`).
 

@@ -16,13 +16,13 @@ help:
 	@echo '               found through an embedded store, moved by a rule; about 3 minutes'
 	@echo '               after the first build'
 	@echo '  make build   the optimised binary: $(target)/release/spanwire'
-	@echo '  make test    every test, with real Java, Go, etcd, ZooKeeper and MariaDB'
+	@echo '  make test    every test, with real Java, Go, etcd, ZooKeeper, MariaDB and web servers'
 	@echo '  make check   format, lints, documentation, dependencies, repository'
 	@echo '  make bench   side by side with Envoy and haproxy; about 20 minutes on a quiet'
 	@echo '               machine. BENCH="--quick" for 5, BENCH="--help" for all options'
 	@echo '  make fmt     formats the code'
 	@echo
-	@echo 'Needed: Rust $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or newer, a C compiler; for demo and test Java 17 and Maven; for test Go 1.26.'
+	@echo 'Needed: Rust $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or newer, a C compiler; for demo and test Java 17 and Maven; for test Go 1.26, Node.js and curl.'
 	@echo 'The rest is fetched into $(target)/ when it is first used.'
 
 demo:
@@ -35,7 +35,7 @@ build:
 	cargo build --release -p cli
 
 test:
-	@tools/setup build java etcd zookeeper namespace mariadb go
+	@tools/setup build java etcd zookeeper namespace mariadb go web
 	cargo build -p cli
 	tools/run-tests
 

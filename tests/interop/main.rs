@@ -6,7 +6,8 @@
 //! that could still be answered. `docs/java.md` tells operators what these tests
 //! hold.
 //!
-//! Other real programs, for protocols that Spanwire passes on unread: `mariadb`.
+//! Other real programs: nginx, haproxy, Node.js and curl for plain HTTP and WebSocket, in
+//! [`web`]; and for protocols that Spanwire passes on unread, `mariadb`.
 
 mod calls;
 mod command_line;
@@ -19,4 +20,5 @@ mod pointing;
 mod registry;
 mod rules;
 mod triple;
+mod web;
 mod zookeeper;

@@ -52,7 +52,12 @@ fn inside(name: &str, body: fn()) {
 fn prepare() {
     run_program(Command::new("ip").args(["link", "set", "lo", "up"]));
     for address in CALLERS_OWN.into_iter().chain([SERVER, SERVER_V6]) {
-        run_program(Command::new("ip").args(["address", "add", address, "dev", "lo"]));
+        let mut add = Command::new("ip");
+        add.args(["address", "add", address, "dev", "lo"]);
+        if address.contains(':') {
+            add.arg("nodad"); // without it nobody can bind to the address for a moment
+        }
+        run_program(&mut add);
     }
     // The services' addresses are nobody's, but there has to be a way to them.
     run_program(Command::new("ip").args(["route", "add", "10.96.0.0/16", "dev", "lo"]));

@@ -13,66 +13,63 @@ use crate::fault::{Answer, Fault, Reason};
 use crate::triple;
 use crate::value::base64;
 
-/// A fault in the caller's language.
+/// A fault in the caller's language; as a rule orders it, where one does
+/// ([`Fault::answer`]).
 pub fn fault(dialect: Dialect, fault: &Fault) -> Response<Bytes> {
-    match dialect {
-        Dialect::Plain => match &fault.answer {
-            Some(answer) => ordered(answer, fault),
-            None => problem(status(fault.reason), fault),
-        },
+    let mut response = match dialect {
+        Dialect::Plain => plain(fault),
         Dialect::Grpc => trailers_only(grpc_trailers(fault)),
         Dialect::Triple => trailers_only(triple::answer::trailers(fault)),
-    }
-}
-
-/// What a rule orders as an answer.
-fn ordered(answer: &Answer, fault: &Fault) -> Response<Bytes> {
-    let own = answer.http_status.and_then(|own| StatusCode::from_u16(own).ok());
-    let status = own.unwrap_or_else(|| status(fault.reason));
-    let mut response = match &answer.body {
-        None => problem(status, fault),
-        Some(body) => {
-            let mut response = Response::new(Bytes::copy_from_slice(body));
-            *response.status_mut() = status;
-            // These two have neither a body nor its length (RFC 9110, section 8.6).
-            if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
-                *response.body_mut() = Bytes::new();
-            } else {
-                response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-            }
-            if !response.body().is_empty() {
-                let text = HeaderValue::from_static("text/plain");
-                response.headers_mut().insert(CONTENT_TYPE, text);
-            }
-            response
-        }
     };
-    for (name, own) in &answer.headers {
-        if let (Ok(name), Ok(own)) =
-            (HeaderName::try_from(name.as_ref()), HeaderValue::try_from(own.as_str()))
+    for (name, value) in fault.answer.iter().flat_map(|answer| &answer.headers) {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(&**name), HeaderValue::try_from(value))
         {
-            response.headers_mut().insert(name, own);
+            match name {
+                CONTENT_TYPE => drop(response.headers_mut().insert(name, value)),
+                CONTENT_LENGTH => {} // what it is, is not for a rule to say
+                _ => drop(response.headers_mut().append(name, value)),
+            }
         }
     }
     response
 }
 
-/// The gRPC status of a fault: what a rule orders, or says as an HTTP status
-/// (gRPC's `http-grpc-status-mapping.md`), else the reason's own.
-pub(crate) fn grpc_number(fault: &Fault) -> u16 {
-    let answer = fault.answer.as_deref();
-    if let Some(number) = answer.and_then(|answer| answer.grpc_status) {
-        return number;
+fn plain(fault: &Fault) -> Response<Bytes> {
+    let Some(answer) = &fault.answer else { return problem(status(fault.reason), fault) };
+    let status = ordered_status(answer).unwrap_or_else(|| status(fault.reason));
+    let has_no_body = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status);
+    let body = match &answer.body {
+        None if !has_no_body => return problem(status, fault),
+        Some(body) if !has_no_body => Bytes::copy_from_slice(body),
+        _ => Bytes::new(),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    if !has_no_body {
+        let length = HeaderValue::from(response.body().len());
+        response.headers_mut().insert(CONTENT_LENGTH, length);
     }
-    match answer.and_then(|answer| answer.http_status) {
-        None => code(fault.reason) as u16,
-        Some(400) => 13,
-        Some(401) => 16,
-        Some(403) => 7,
-        Some(404) => 12,
-        Some(429 | 502 | 503 | 504) => 14,
-        Some(_) => 2,
+    if !response.body().is_empty() {
+        // What Envoy says of such a body, too.
+        let text = HeaderValue::from_static("text/plain");
+        response.headers_mut().insert(CONTENT_TYPE, text);
     }
+    response
+}
+
+/// The HTTP status that a rule orders; a gRPC status has one that says the same.
+fn ordered_status(answer: &Answer) -> Option<StatusCode> {
+    let status = answer.http_status.or(answer.grpc_status.map(grpc::http_status))?;
+    StatusCode::from_u16(status).ok()
+}
+
+/// The gRPC status code of a fault, as a rule orders it where one does.
+pub(crate) fn code_of(fault: &Fault) -> u16 {
+    let ordered = fault
+        .answer
+        .as_deref()
+        .and_then(|answer| answer.grpc_status.or(answer.http_status.map(grpc::code_of_http)));
+    ordered.unwrap_or(code(fault.reason) as u16)
 }
 
 /// A fault as the trailers of an answer whose head was sent already; `None` where
@@ -95,7 +92,7 @@ fn trailers_only(trailers: HeaderMap) -> Response<Bytes> {
 }
 
 fn grpc_trailers(fault: &Fault) -> HeaderMap {
-    let code = grpc_number(fault);
+    let code = code_of(fault);
     let text = fault.to_string();
     let details = base64::encode(&details(code, &text, fault.reason));
     HeaderMap::from_iter([
@@ -207,7 +204,7 @@ fn details(code: u16, message: &str, reason: Reason) -> Vec<u8> {
     let mut any = Vec::new();
     field(1, b"type.googleapis.com/google.rpc.ErrorInfo", &mut any);
     field(2, &info, &mut any);
-    let mut status = vec![1 << 3, code as u8];
+    let mut status = vec![1 << 3, (code & 0x7f) as u8];
     field(2, message.as_bytes(), &mut status);
     field(3, &any, &mut status);
     status
@@ -262,6 +259,37 @@ mod tests {
         for part in ["Spanwire [timeout]: 100%", "google.rpc.ErrorInfo", "TIMEOUT", "spanwire"] {
             assert!(text.contains(part), "{part} in {text:?}");
         }
+    }
+
+    #[test]
+    fn a_rule_says_what_is_answered() {
+        let fault = |answer| Fault::new(Reason::Answered, "it is so", "").with_answer(answer);
+        let status =
+            |http, grpc| Answer { http_status: http, grpc_status: grpc, ..Answer::default() };
+        let said = |dialect, answer| {
+            let response = super::fault(dialect, &fault(answer));
+            let code =
+                response.headers().get(grpc::STATUS).map(|code| code.to_str().unwrap().to_owned());
+            (response.status().as_u16(), code)
+        };
+        assert_eq!(said(Dialect::Plain, status(Some(418), None)), (418, None));
+        assert_eq!(said(Dialect::Plain, status(None, Some(5))), (404, None));
+        for dialect in [Dialect::Grpc, Dialect::Triple] {
+            assert_eq!(said(dialect, status(None, Some(5))), (200, Some("5".to_owned())));
+            assert_eq!(said(dialect, status(Some(503), None)), (200, Some("14".to_owned())));
+        }
+        let answer = Answer {
+            headers: vec![("location".into(), "http://b/".to_owned())],
+            body: Some(b"moved".as_slice().into()),
+            ..status(Some(301), None)
+        };
+        let response = super::fault(Dialect::Plain, &fault(answer));
+        assert_eq!((response.status().as_u16(), &response.body()[..]), (301, &b"moved"[..]));
+        assert_eq!(response.headers()["location"], "http://b/");
+        assert_eq!(response.headers()[CONTENT_LENGTH], "5");
+        assert_eq!(response.headers()[CONTENT_TYPE], "text/plain");
+        let nothing = Answer { body: Some(Box::default()), ..status(Some(204), None) };
+        assert!(super::fault(Dialect::Plain, &fault(nothing)).headers().is_empty());
     }
 
     #[test]

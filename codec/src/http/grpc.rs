@@ -56,6 +56,37 @@ pub fn status(headers: &HeaderMap) -> Option<u32> {
     headers.get(STATUS)?.to_str().ok()?.parse().ok()
 }
 
+/// The HTTP status that says the same as a status code (`google/rpc/code.proto`).
+pub fn http_status(code: u16) -> u16 {
+    match code {
+        0 => 200,
+        1 => 499,
+        3 | 9 | 11 => 400,
+        4 => 504,
+        5 => 404,
+        6 | 10 => 409,
+        7 => 403,
+        8 => 429,
+        12 => 501,
+        14 => 503,
+        16 => 401,
+        _ => 500,
+    }
+}
+
+/// The status code that clients take an HTTP status for which is no gRPC server's
+/// (gRPC's `http-grpc-status-mapping.md`).
+pub fn code_of_http(status: u16) -> u16 {
+    match status {
+        400 => 13,
+        401 => 16,
+        403 => 7,
+        404 => 12,
+        429 | 502 | 503 | 504 => 14,
+        _ => 2,
+    }
+}
+
 /// A text as `grpc-message` carries it: whatever is not printable ASCII, and the
 /// percent sign, as `%XX`.
 pub(crate) fn percent_encoded(text: &str) -> String {

@@ -21,7 +21,7 @@ pub fn trailers(fault: &Fault) -> HeaderMap {
     let message = grpc::percent_encoded(&fault.to_string()).replace('+', "%2B");
     let message = HeaderValue::from_str(&message);
     HeaderMap::from_iter([
-        (grpc::STATUS, HeaderValue::from(answer::grpc_number(fault))),
+        (grpc::STATUS, HeaderValue::from(answer::code_of(fault))),
         // Percent-encoded text is printable ASCII.
         (grpc::MESSAGE, message.unwrap_or_else(|_| HeaderValue::from_static(""))),
     ])

@@ -123,6 +123,12 @@ pub struct ConnectionPool {
     /// `http.http2MaxRequests`: calls in flight.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_requests: Option<u32>,
+    /// `http.maxRequestsPerConnection`; then the connection is closed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_requests_per_connection: Option<u32>,
+    /// `http.maxConcurrentStreams`: calls in flight on one connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_concurrent_streams: Option<u32>,
     /// `http.maxRetries`: retries in flight.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_retries: Option<u32>,

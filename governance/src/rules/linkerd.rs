@@ -99,6 +99,7 @@ fn route(
         delay: None,
         abort: None,
         mirrors: Vec::new(),
+        answer_headers: Vec::new(),
     }
 }
 

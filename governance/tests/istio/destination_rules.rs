@@ -57,9 +57,9 @@ fn traffic_policies() {
         ),
         (
             "connectionPool.http",
-            "connectionPool: {http: {http1MaxPendingRequests: 1, http2MaxRequests: 2, maxRetries: 0, idleTimeout: 5s}}",
+            "connectionPool: {http: {http1MaxPendingRequests: 1, http2MaxRequests: 2, maxRequestsPerConnection: 3, maxRetries: 0, idleTimeout: 5s, maxConcurrentStreams: 4}}",
             "policy.connection_pool",
-            r#"{"idle_timeout":5000,"max_pending_requests":1,"max_requests":2,"max_retries":0}"#,
+            r#"{"idle_timeout":5000,"max_concurrent_streams":4,"max_pending_requests":1,"max_requests":2,"max_requests_per_connection":3,"max_retries":0}"#,
         ),
         (
             "outlierDetection",

@@ -62,10 +62,6 @@ fn what_is_not_honoured_is_refused() {
             "protocol-change-not-honoured",
         ),
         (policy("connectionPool: {http: {http2KeepAlive: {}}}"), "http2-keepalive-not-honoured"),
-        (
-            policy("connectionPool: {http: {maxRequestsPerConnection: 1}}"),
-            "connection-limit-not-honoured",
-        ),
     ];
     for (text, code) in rows {
         assert_eq!(codes(&text), [code], "{text}");

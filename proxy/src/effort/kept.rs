@@ -14,22 +14,49 @@ pub(crate) struct Kept {
     bytes: Rc<Cell<usize>>,
 }
 
+/// Room for a request that is kept, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Room {
+    taken: usize,
+    bytes: Rc<Cell<usize>>,
+}
+
 /// A request, kept until this is dropped.
 #[derive(Debug)]
 pub(crate) struct KeptFrame {
     frame: Bytes,
-    bytes: Rc<Cell<usize>>,
+    _room: Room,
 }
 
 impl Kept {
     /// Keeps a copy of a request, where there is room for it within `limit`.
     pub(crate) fn keep(&self, frame: &[u8], limit: usize) -> Option<KeptFrame> {
-        let after = self.bytes.get() + frame.len();
+        let mut room = self.room();
+        let has_room = room.take(frame.len(), limit);
+        has_room.then(|| KeptFrame { frame: Bytes::copy_from_slice(frame), _room: room })
+    }
+
+    /// Room for a request that comes in pieces; none is taken yet.
+    pub(crate) fn room(&self) -> Room {
+        Room { taken: 0, bytes: self.bytes.clone() }
+    }
+}
+
+impl Room {
+    /// Takes so much more, where that leaves all requests within `limit`.
+    pub(crate) fn take(&mut self, more: usize, limit: usize) -> bool {
+        let after = self.bytes.get().saturating_add(more);
         if after > limit {
-            return None;
+            return false;
         }
         self.bytes.set(after);
-        Some(KeptFrame { frame: Bytes::copy_from_slice(frame), bytes: self.bytes.clone() })
+        self.taken += more;
+        true
+    }
+
+    /// How much it has.
+    pub(crate) fn taken(&self) -> usize {
+        self.taken
     }
 }
 
@@ -40,9 +67,9 @@ impl KeptFrame {
     }
 }
 
-impl Drop for KeptFrame {
+impl Drop for Room {
     fn drop(&mut self) {
-        self.bytes.set(self.bytes.get().saturating_sub(self.frame.len()));
+        self.bytes.set(self.bytes.get().saturating_sub(self.taken));
     }
 }
 

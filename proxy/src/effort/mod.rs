@@ -42,8 +42,8 @@ use crate::route::{Route, Tried};
 use crate::send::{self, Sending};
 
 pub(crate) use attempt::{answered, failed, unsent};
-pub(crate) use kept::Kept;
 use kept::KeptFrame;
+pub(crate) use kept::{Kept, Room};
 pub(crate) use mirror::mirror;
 use resend::Last;
 use several::{everybody, shout};

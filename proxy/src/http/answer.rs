@@ -14,7 +14,7 @@ use tokio::time::Sleep;
 
 use super::body::{Body, BodyError, Piece, Source, poll_frame};
 use super::call::Call;
-use super::forward::lost;
+use super::faults::lost;
 use super::upstream::Held;
 
 /// The answer to one call.
@@ -68,6 +68,9 @@ impl Answer {
         self.deadline = None;
         if let Some(mut call) = self.call.take() {
             let is_grpc = call.dialect.is_grpc();
+            if let Some(trailers) = trailers {
+                call.set_trailers(trailers);
+            }
             call.end(self.verdict.at_end(trailers));
             // A call of gRPC is over with its status; whatever its caller still
             // sends, nobody reads. Plain HTTP may answer early and read on.
@@ -92,6 +95,7 @@ impl Answer {
         let fault = match error {
             // The endpoint's own words, passed on.
             BodyError::Reset(_) => {
+                call.set_statuses(None);
                 call.end(Outcome::ProviderError);
                 return Err(error);
             }

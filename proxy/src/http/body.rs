@@ -15,6 +15,8 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use thiserror::Error;
 
+use super::tape::{Reader, Tape};
+
 /// A body that comes from a connection, or that the mesh made.
 #[derive(Debug)]
 pub(super) enum Body {
@@ -68,6 +70,7 @@ pub(super) trait Source {
 }
 
 /// A part of a body.
+#[derive(Clone)]
 pub(super) enum Piece {
     Data(Bytes),
     Trailers(HeaderMap),
@@ -128,6 +131,16 @@ impl Body {
         }
     }
 
+    /// Reads what is left, for nobody.
+    pub(super) async fn drain(&mut self) -> Result<(), BodyError> {
+        while let Some(piece) = std::future::poll_fn(|cx| self.poll_piece(cx)).await {
+            if let Piece::Data(data) = piece? {
+                self.release(data.len());
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn is_end(&self) -> bool {
         match self {
             Body::Empty => true,
@@ -150,16 +163,29 @@ impl Body {
 }
 
 /// A request's body: counted, and bounded.
-#[derive(Debug)]
 pub(super) struct Upload {
-    body: Body,
+    body: Origin,
     count: Rc<Cell<u64>>,
     limit: Option<u64>,
 }
 
+/// Where an upload comes from.
+enum Origin {
+    /// It is sent once.
+    Once(Body),
+    /// It may be sent again.
+    Kept(Reader),
+}
+
 impl Upload {
     pub(super) fn new(body: Body, count: Rc<Cell<u64>>, limit: Option<u64>) -> Self {
-        Upload { body, count, limit }
+        Upload { body: Origin::Once(body), count, limit }
+    }
+
+    /// From the start of what may have been sent before.
+    pub(super) fn kept(tape: &Tape, count: Rc<Cell<u64>>, limit: Option<u64>) -> Self {
+        count.set(0);
+        Upload { body: Origin::Kept(tape.read()), count, limit }
     }
 
     /// Of a request without a body.
@@ -170,7 +196,10 @@ impl Upload {
 
 impl Source for Upload {
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Piece, BodyError>>> {
-        let piece = ready!(self.body.poll_piece(cx));
+        let piece = ready!(match &mut self.body {
+            Origin::Once(body) => body.poll_piece(cx),
+            Origin::Kept(reader) => reader.poll_piece(cx),
+        });
         // A caller that is gone wants nothing any more.
         if let Some(Err(BodyError::Lost)) = &piece {
             return Poll::Ready(Some(Err(BodyError::Reset(Reason::CANCEL))));
@@ -186,11 +215,17 @@ impl Source for Upload {
     }
 
     fn release(&mut self, bytes: usize) {
-        self.body.release(bytes);
+        match &mut self.body {
+            Origin::Once(body) => body.release(bytes),
+            Origin::Kept(reader) => reader.release(bytes),
+        }
     }
 
     fn is_end(&self) -> bool {
-        self.body.is_end()
+        match &self.body {
+            Origin::Once(body) => body.is_end(),
+            Origin::Kept(reader) => reader.is_end(),
+        }
     }
 
     fn poll_given_up(&mut self, _: &mut Context<'_>) -> Poll<BodyError> {
@@ -215,7 +250,10 @@ impl http_body::Body for Upload {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match &self.body {
+            Origin::Once(body) => body.size_hint(),
+            Origin::Kept(reader) => reader.size_hint(),
+        }
     }
 }
 

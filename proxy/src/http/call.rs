@@ -5,12 +5,14 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use codec::Outcome;
-use codec::http::Dialect;
+use codec::http::{Dialect, grpc};
 use governance::EndpointId;
+use http::HeaderMap;
 
 use super::caller::Caller;
 use crate::methods::Method;
 use crate::observe::{Record, observe_record};
+use crate::orders::{Ending, Place};
 use crate::worker::Worker;
 
 /// A call that found a route. It is counted when it ends; one that is dropped
@@ -23,6 +25,10 @@ pub(super) struct Call {
     pub(super) started: Instant,
     endpoint: Option<(EndpointId, Rc<str>)>,
     in_flight: bool,
+    /// Its place at a destination that a rule has terms for.
+    place: Option<Place>,
+    /// The statuses of its answer, HTTP's and gRPC's, once there is one.
+    statuses: Option<(u16, Option<u32>)>,
     /// Until the answer's head came.
     latency: Option<Duration>,
     request_bytes: Rc<Cell<u64>>,
@@ -46,6 +52,8 @@ impl Call {
             started,
             endpoint: None,
             in_flight: false,
+            place: None,
+            statuses: None,
             latency: None,
             request_bytes: Rc::default(),
             response_bytes: 0,
@@ -66,9 +74,40 @@ impl Call {
         self.in_flight = true;
     }
 
+    /// It has a place at its destination, until its attempt ends.
+    pub(super) fn enter(&mut self, place: Option<Place>) {
+        self.place = place;
+    }
+
+    /// No connection to this endpoint came about.
+    pub(super) fn not_connected(&mut self, endpoint: EndpointId, now: Instant) {
+        self.leave(endpoint, Ending::NotConnected, now);
+    }
+
+    /// Its attempt ended so, and another one follows.
+    pub(super) fn repeated(&mut self, ending: Ending, now: Instant) {
+        self.settle(ending, now);
+        self.statuses = None;
+        self.latency = None;
+        self.worker.metrics.resent();
+    }
+
+    /// What its answer's head or end says; `None` where that counts no more, because the
+    /// answer broke off.
+    pub(super) fn set_statuses(&mut self, statuses: Option<(u16, Option<u32>)>) {
+        self.statuses = statuses;
+    }
+
+    /// The gRPC status stands in these trailers.
+    pub(super) fn set_trailers(&mut self, trailers: &HeaderMap) {
+        if let Some((_, status)) = &mut self.statuses {
+            *status = grpc::status(trailers).or(*status);
+        }
+    }
+
     /// It did not get there, and goes another way.
     pub(super) fn unsent(&mut self, now: Instant) {
-        self.settle(now);
+        self.settle(Ending::NotSent, now);
         self.request_bytes.set(0);
         self.worker.metrics.retried();
     }
@@ -84,7 +123,7 @@ impl Call {
             return;
         }
         let now = Instant::now();
-        self.settle(now);
+        self.settle(self.ending(outcome), now);
         observe_record(
             &self.worker,
             &Record {
@@ -101,12 +140,36 @@ impl Call {
         );
     }
 
-    fn settle(&mut self, now: Instant) {
+    /// How its attempt ended, as outlier detection sees it: a gRPC status counts as the
+    /// HTTP status that says the same, as in Envoy.
+    fn ending(&self, outcome: Outcome) -> Ending {
+        match (outcome, self.statuses) {
+            (Outcome::Fault(_) | Outcome::Cancelled, _) | (_, None) => Ending::of(outcome),
+            (_, Some((http, status))) => {
+                let grpc = status.and_then(|status| u16::try_from(status).ok());
+                let http = grpc.map_or(http, grpc::http_status);
+                Ending::Answered { http, grpc: grpc.unwrap_or(0) }
+            }
+        }
+    }
+
+    fn settle(&mut self, ending: Ending, now: Instant) {
         if let Some((endpoint, _)) = &self.endpoint
             && std::mem::replace(&mut self.in_flight, false)
         {
-            self.worker.health.ended(*endpoint, self.latency, now);
+            let endpoint = *endpoint;
+            self.worker.health.ended(endpoint, self.latency, now);
             self.worker.metrics.call_ended();
+            self.leave(endpoint, ending, now);
+        }
+        self.place = None;
+    }
+
+    fn leave(&mut self, endpoint: EndpointId, ending: Ending, now: Instant) {
+        if let Some(place) = self.place.take()
+            && place.ended(endpoint, ending, &self.worker.health, now)
+        {
+            self.worker.metrics.ejected();
         }
     }
 }

@@ -3,12 +3,14 @@
 //! never sent, 7 observe, 8 answer. Steps 7 and 8 end with the answer's body: see
 //! [`super::answer`].
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use codec::http::{Dialect, Version, answer as own, hop, outcome};
+use codec::http::{Dialect, Version, answer as own, grpc, hop, outcome};
 use codec::{Fault, Outcome, Reason};
+use governance::EndpointId;
 use h2::Reason as ResetReason;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Method, Response, request, response};
@@ -19,11 +21,14 @@ use super::answer::{Answer, late};
 use super::body::{Body, Upload};
 use super::call::Call;
 use super::caller::Caller;
+use super::faults::{full, lost, too_large};
 use super::first::First;
-use super::upstream::{Connected, NotConnected, Received, SendError};
+use super::orders::{OnAnswer, Ordered, ending_of};
+use super::upstream::{Connected, NotConnected, Received, SendError, Terms};
 use super::{Http, h1_client, spoken_by, tunnel};
 use crate::listener::Destination;
 use crate::observe::{Record, observe_record};
+use crate::orders::Ending;
 use crate::route::{self, Route, Tried};
 
 /// So often a call is given to a connection that takes no more.
@@ -46,6 +51,8 @@ pub(super) struct Way<'a> {
     pub(super) dialect: Dialect,
     pub(super) started: Instant,
     pub(super) is_head: bool,
+    /// What a route orders for its answer.
+    pub(super) on_answer: RefCell<OnAnswer>,
 }
 
 /// Takes a call from its head to its answer's.
@@ -58,7 +65,8 @@ pub(super) async fn forward(
 ) -> Forwarded {
     let dialect = Dialect::of(&parts.headers);
     let is_head = parts.method == Method::HEAD;
-    let way = Way { http, caller, dialect, started: Instant::now(), is_head };
+    let (started, on_answer) = (Instant::now(), RefCell::default());
+    let way = Way { http, caller, dialect, started, is_head, on_answer };
     let worker = &http.worker;
 
     // 1 admit
@@ -76,36 +84,58 @@ pub(super) async fn forward(
     let mut unsent_times = 0;
     let mut was_refused = false;
     let mut calls: Option<(Call, Upload)> = None;
+    let mut ordered: Option<Box<Ordered>> = None;
+    let mut repeats = false;
     loop {
         // 2 route, 3 pick
-        let route = match way.route(&parts, &tried, &mut first).await {
-            Ok(route) => route,
-            Err(fault) => {
-                return match calls {
-                    Some((mut call, _)) if was_refused => {
-                        call.end(Outcome::ProviderError);
-                        Forwarded::Reset(ResetReason::REFUSED_STREAM)
-                    }
-                    Some((call, _)) => way.fail(call, &fault),
-                    None => way.refuse(&parts, &fault),
+        let asked = ordered.as_ref().map_or(&parts, |ordered| ordered.asked());
+        let route = match (way.route(asked, &tried, &mut first, repeats).await, calls.is_none()) {
+            (Ok(route), true) => way.with_cookie(&parts, route, &mut first).await,
+            (Ok(route), false) => route,
+            (Err(fault), _) => {
+                let Some((mut call, _)) = calls else {
+                    way.ordered_wait(&parts, &fault).await;
+                    return way.refuse(&parts, &fault);
                 };
+                if was_refused {
+                    call.end(Outcome::ProviderError);
+                    return Forwarded::Reset(ResetReason::REFUSED_STREAM);
+                }
+                let ending = Ending::of(Outcome::Fault(fault.reason));
+                let resend = way.may_resend(&ordered, ending, None);
+                match way.resend(&mut ordered, &mut call, ending, resend).await {
+                    Some((head, upload)) => (parts, calls) = (head, Some((call, upload))),
+                    None => return way.fail(call, &fault),
+                }
+                repeats = true;
+                continue;
             }
         };
-        let (mut call, upload) = calls.take().unwrap_or_else(|| {
-            let call = Call::new(
-                worker.clone(),
-                caller.clone(),
-                dialect,
-                route.method.clone(),
-                way.started,
-            );
-            let upload = Upload::new(first.take_body(), call.request_bytes(), worker.limits.body);
-            (call, upload)
-        });
+        repeats = false;
+        let (mut call, upload) = match calls.take() {
+            Some(begun) => begun,
+            None => {
+                let mut call = way.call(&route);
+                let upload;
+                (ordered, upload) = Ordered::begin(&way, &parts, &mut first, &route.orders, &call);
+                if let Some(preflight) = way.preflight(&parts) {
+                    call.end(Outcome::Fault(Reason::Answered));
+                    return preflight;
+                }
+                if let Err(fault) = way.delay(&route).await {
+                    return way.fail(call, &fault);
+                }
+                if let Some(ordered) = &ordered {
+                    way.mirror(ordered, &route);
+                }
+                (call, upload)
+            }
+        };
+        if let Some(ordered) = &ordered {
+            (parts, said) = (ordered.request(), caller.version);
+        }
         let version = way.version_to(&route);
         let goes_on = version == Version::Http1 && upgrade.is_some();
-        // What a rule changes in a request is changed here, before the next hop's
-        // form is given to it.
         if let Err(error) = hop::request(&mut parts, said, version) {
             let fault = Fault::new(Reason::Unreadable, error.to_string(), "name the host");
             return way.fail(call, &fault);
@@ -119,8 +149,14 @@ pub(super) async fn forward(
         // 4 connect or reuse, 5 send
         let can_repeat = h1_client::can_repeat(&parts.method, &upload);
         let endpoint = route.hop.endpoint;
+        let is_repeat = ordered.as_ref().is_some_and(|ordered| ordered.is_repeat());
+        let terms = Terms::of(worker, &route);
+        match terms.enter(is_repeat) {
+            Ok(place) => call.enter(place),
+            Err(fault) => return way.fail(call, &fault),
+        }
         let attempt = async {
-            let connected = match Connected::get(http, &route, version, can_repeat).await {
+            let connected = match Connected::get(http, &route, version, can_repeat, &terms).await {
                 Ok(connected) => connected,
                 Err(error) => return Attempt::NotConnected(error, Box::new((parts, upload))),
             };
@@ -131,34 +167,33 @@ pub(super) async fn forward(
             }
         };
         let until_head = way.until_head(&route);
-        let attempt = match until_head {
+        let deadline = ordered
+            .as_ref()
+            .map_or(until_head, |ordered| ordered.attempt_deadline(until_head, Instant::now()));
+        let attempt = match deadline {
             Some(deadline) => timeout_at(deadline.into(), attempt).await.ok(),
             None => Some(attempt.await),
         };
 
         // 6 again
-        match attempt {
+        let (ending, end) = match attempt {
             Some(Attempt::Answered(received)) => {
-                let upgrade = upgrade.take().filter(|_| goes_on);
-                return way.pass_on(call, &route, version, *received, upgrade);
+                (ending_of(&received.parts), End::Answer(received))
             }
             Some(Attempt::NotConnected(NotConnected::Failed, unsent)) => {
                 worker.metrics.retried();
-                tried = route.hop.tried;
-                tried.push(endpoint);
+                call.not_connected(endpoint, Instant::now());
+                tried = with(route.hop.tried, endpoint);
                 let (head, upload) = *unsent;
                 parts = head;
                 calls = Some((call, upload));
+                continue;
             }
             Some(Attempt::NotConnected(NotConnected::Full(waiting), _)) => {
-                let fault = Fault::new(
-                    Reason::Overloaded,
-                    format!(
-                        "{waiting} calls wait for the provider's answers; this one was not sent"
-                    ),
-                    "add providers, or raise `limits.pending` if it only bursts",
-                );
-                return way.fail(call, &fault);
+                (Ending::NotSent, End::Fault(full(waiting)))
+            }
+            Some(Attempt::NotConnected(NotConnected::Refused(fault), _)) => {
+                (Ending::NotSent, End::Fault(fault))
             }
             Some(Attempt::Failed(SendError::Unsent(unsent))) => {
                 call.unsent(Instant::now());
@@ -171,15 +206,16 @@ pub(super) async fn forward(
                 let (head, upload) = *unsent;
                 parts = head;
                 calls = Some((call, upload));
+                continue;
             }
             Some(Attempt::Failed(SendError::Refused(unsent))) => {
                 call.unsent(Instant::now());
                 was_refused = true;
-                tried = route.hop.tried;
-                tried.push(endpoint);
+                tried = with(route.hop.tried, endpoint);
                 let (head, upload) = *unsent;
                 parts = head;
                 calls = Some((call, upload));
+                continue;
             }
             Some(Attempt::Failed(SendError::BrokenOff)) => {
                 call.end(Outcome::Cancelled);
@@ -191,21 +227,55 @@ pub(super) async fn forward(
                 return way.answer(own::fault(dialect, &fault));
             }
             Some(Attempt::Failed(SendError::Reset(reason))) => {
-                call.end(Outcome::ProviderError);
-                return Forwarded::Reset(reason);
+                let is_refused = reason == ResetReason::REFUSED_STREAM;
+                let ending = if is_refused { Ending::Refused } else { Ending::Reset };
+                (ending, End::Reset(reason))
             }
             Some(Attempt::Failed(SendError::TooLarge(limit))) => {
-                return way.fail(call, &too_large(limit));
+                (Ending::NotSent, End::Fault(too_large(limit)))
             }
             Some(Attempt::Failed(SendError::Lost)) => {
-                return way.fail(call, &lost("the connection broke before the answer came"));
+                (Ending::Reset, End::Fault(lost("the connection broke before the answer came")))
             }
-            None => {
-                let fault = late(&call);
-                return way.fail(call, &fault);
-            }
+            None => (Ending::TimedOut, End::Fault(late(&call))),
+        };
+        let resend = way.may_resend(&ordered, ending, until_head);
+        // Where another attempt follows, what this one came to is for nobody: its
+        // connection is let go at once.
+        let end = if resend.is_some() { None } else { Some(end) };
+        if let Some((head, upload)) = way.resend(&mut ordered, &mut call, ending, resend).await {
+            tried = with(route.hop.tried, endpoint);
+            (parts, calls) = (head, Some((call, upload)));
+            (repeats, was_refused) = (true, false);
+            continue;
         }
+        return match end.unwrap_or_else(|| End::Fault(lost("its request is kept no more"))) {
+            End::Answer(received) => {
+                let upgrade = upgrade.take().filter(|_| goes_on);
+                way.pass_on(call, &route, version, *received, upgrade)
+            }
+            End::Reset(reason) => {
+                call.end(Outcome::ProviderError);
+                Forwarded::Reset(reason)
+            }
+            End::Fault(fault) => way.fail(call, &fault),
+        };
     }
+}
+
+/// What a call comes to if no attempt follows.
+enum End {
+    Answer(Box<Received>),
+    Reset(ResetReason),
+    Fault(Fault),
+}
+
+/// Those that were tried, and one more.
+fn with(mut tried: Tried, endpoint: EndpointId) -> Tried {
+    if !tried.contains(&endpoint) {
+        tried.push(endpoint);
+    }
+    tried
 }
 
 /// What came of sending.
@@ -240,7 +310,7 @@ impl Way<'_> {
 
     /// How the endpoint is spoken to: as it says, and the application as it was
     /// spoken to itself. gRPC has HTTP/2 only.
-    fn version_to(&self, route: &Route) -> Version {
+    pub(super) fn version_to(&self, route: &Route) -> Version {
         match &self.caller.listener.destination {
             _ if self.dialect.is_grpc() => Version::Http2,
             Destination::App(_) => self.caller.version,
@@ -253,7 +323,7 @@ impl Way<'_> {
     }
 
     /// Puts in what the endpoint demands of Dubbo's callers; see [`crate::forward`].
-    fn set_token(&self, parts: &mut request::Parts, route: &Route) {
+    pub(super) fn set_token(&self, parts: &mut request::Parts, route: &Route) {
         if self.dialect == Dialect::Triple
             && let Some(token) = route.method.token_of(route.index)
             && let Ok(token) = HeaderValue::from_str(&token)
@@ -264,7 +334,7 @@ impl Way<'_> {
 
     /// When the answer must have begun. What the configuration says for all calls
     /// holds no longer, because a body may be a stream without end.
-    fn until_head(&self, route: &Route) -> Option<Instant> {
+    pub(super) fn until_head(&self, route: &Route) -> Option<Instant> {
         let default = match self.dialect {
             Dialect::Triple => None,
             Dialect::Plain | Dialect::Grpc => self.http.worker.timeouts.call_over_http,
@@ -285,6 +355,8 @@ impl Way<'_> {
         let mut parts = std::mem::replace(&mut received.parts, Response::new(()).into_parts().0);
         let switched = received.upgrade.take();
         let verdict = outcome::of_head(self.dialect, parts.status, &parts.headers);
+        call.set_statuses(Some((parts.status.as_u16(), grpc::status(&parts.headers))));
+        self.on_answer.borrow().apply(&mut parts.headers);
         hop::response(&mut parts, version, self.caller.version);
         if let (Some(endpoint), Some((to, caller))) = (switched, upgrade) {
             hop::set_upgrade(&mut parts.headers, to);
@@ -297,6 +369,12 @@ impl Way<'_> {
         let deadline = route.timeout.map(|timeout| self.started + timeout);
         let answer = Answer::of(call, verdict, deadline, received);
         Forwarded::Answer(Box::new(parts), Box::new(answer))
+    }
+
+    /// A call that found a route.
+    fn call(&self, route: &Route) -> Call {
+        let (worker, caller) = (self.http.worker.clone(), self.caller.clone());
+        Call::new(worker, caller, self.dialect, route.method.clone(), self.started)
     }
 
     /// Steps 7 and 8 for a call that gets no answer but the mesh's.
@@ -314,7 +392,8 @@ impl Way<'_> {
     }
 
     fn answer(&self, response: Response<Bytes>) -> Forwarded {
-        let (parts, body) = response.into_parts();
+        let (mut parts, body) = response.into_parts();
+        self.on_answer.borrow().apply(&mut parts.headers);
         let body = if self.is_head { Bytes::new() } else { body };
         Forwarded::Answer(Box::new(parts), Box::new(Answer::own(body)))
     }
@@ -339,21 +418,4 @@ impl Way<'_> {
         };
         observe_record(worker, &record);
     }
-}
-
-fn too_large(limit: u64) -> Fault {
-    Fault::new(
-        Reason::TooLarge,
-        format!("the request is larger than {limit} bytes"),
-        "send less, or raise `limits.body` in the proxy's configuration",
-    )
-}
-
-/// The fault of a call whose connection broke.
-pub(super) fn lost(what: &'static str) -> Fault {
-    Fault::new(
-        Reason::ConnectionLost,
-        what,
-        "the provider may have acted on the call; repeat it only if that does no harm",
-    )
 }

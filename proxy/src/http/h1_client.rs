@@ -13,8 +13,9 @@ use super::Http;
 use super::body::{Body, BodyError, Source as _, Upload, body_error_in};
 use super::liveness::Liveness;
 use super::socket::Socket;
-use super::upstream::{Held, NotConnected, Received, SendError};
+use super::upstream::{Held, Keep, NotConnected, Received, SendError, Terms};
 use crate::metrics::Side;
+use crate::orders::Connection as InUse;
 use crate::route::Route;
 
 /// Idle connections kept for each endpoint and worker.
@@ -29,12 +30,14 @@ pub(super) struct Idle {
     sender: SendRequest<Upload>,
     peer: Rc<str>,
     since: Instant,
+    keep: Keep,
 }
 
 impl Idle {
     /// Whether it is worth keeping.
-    pub(super) fn is_open(&self, since: Instant) -> bool {
-        self.since >= since && !self.sender.is_closed()
+    pub(super) fn is_open(&self) -> bool {
+        let is_over = self.keep.is_over() || self.since.elapsed() >= self.keep.idle;
+        !is_over && !self.sender.is_closed()
     }
 }
 
@@ -46,6 +49,9 @@ pub(super) struct Sender {
     peer: Rc<str>,
     /// It had requests before.
     reused: bool,
+    keep: Keep,
+    /// Its place among those that have a request.
+    in_use: Option<InUse>,
 }
 
 /// An idle connection to the endpoint, or a new one. `can_repeat`: the request
@@ -54,23 +60,29 @@ pub(super) async fn get(
     http: &Rc<Http>,
     route: &Route,
     can_repeat: bool,
+    terms: &Terms,
 ) -> Result<Sender, NotConnected> {
     let endpoint = route.hop.endpoint;
+    let in_use = terms.in_use().await?;
     while let Some(idle) = take(http, endpoint, can_repeat) {
-        let Idle { mut sender, peer, .. } = idle;
+        let Idle { mut sender, peer, mut keep, .. } = idle;
         if sender.ready().await.is_ok() {
-            return Ok(Sender { http: http.clone(), endpoint, sender, peer, reused: true });
+            keep.take();
+            let http = http.clone();
+            return Ok(Sender { http, endpoint, sender, peer, reused: true, keep, in_use });
         }
     }
+    let _waiting = terms.wait()?;
     let worker = &http.worker;
     let peer: Rc<str> = route.method.address_of(route.index).unwrap_or_default().into();
-    let socket = match worker.dial(&*peer).await {
+    let socket = match worker.dial_within(&*peer, terms.connect).await {
         Ok(socket) => socket,
         Err(error) => {
             worker.connect_failed(endpoint, &peer, &error);
             return Err(NotConnected::Failed);
         }
     };
+    terms.probe(worker, &socket.socket);
     let socket = Socket::dialed(socket, worker.metrics.clone(), Liveness::heard());
     let opened = http1::Builder::new()
         .preserve_header_case(true)
@@ -89,7 +101,9 @@ pub(super) async fn get(
         }
         metrics.connection_closed(Side::Upstream);
     });
-    Ok(Sender { http: http.clone(), endpoint, sender, peer, reused: false })
+    let mut keep = terms.keep();
+    keep.take();
+    Ok(Sender { http: http.clone(), endpoint, sender, peer, reused: false, keep, in_use })
 }
 
 /// The connection that was used last.
@@ -97,7 +111,7 @@ fn take(http: &Http, endpoint: EndpointId, can_repeat: bool) -> Option<Idle> {
     let mut pool = http.pool.http1.borrow_mut();
     let idle = pool.get_mut(&endpoint)?;
     // Those below it are looked at when their turn comes, or once in a while.
-    while idle.pop_if(|last| last.sender.is_closed()).is_some() {}
+    while idle.pop_if(|last| !last.is_open()).is_some() {}
     idle.pop_if(|last| can_repeat || last.since.elapsed() < FRESH)
 }
 
@@ -108,15 +122,17 @@ impl Sender {
 
     /// The answer came whole.
     pub(super) fn give_back(self) {
-        let Sender { http, endpoint, sender, peer, .. } = self;
-        if sender.is_closed() {
+        let Sender { http, endpoint, sender, peer, keep, in_use, .. } = self;
+        if sender.is_closed() || keep.is_over() {
             return;
         }
         let mut pool = http.pool.http1.borrow_mut();
         let idle = pool.entry(endpoint).or_default();
         if idle.len() < KEPT {
-            idle.push(Idle { sender, peer, since: Instant::now() });
+            idle.push(Idle { sender, peer, since: Instant::now(), keep });
         }
+        drop(pool);
+        drop(in_use);
     }
 
     pub(super) async fn send(

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use governance::EndpointId;
@@ -25,7 +25,7 @@ use super::gather::{Gathered, Turn, gather};
 use super::liveness::Liveness;
 use super::pump::{Pump, Pumped};
 use super::socket::Socket;
-use super::upstream::{Held, NotConnected, Received, SendError};
+use super::upstream::{Held, Keep, NotConnected, Received, SendError, Terms};
 use super::{CONNECTION_WINDOW, FRAME, STREAM_WINDOW};
 use crate::metrics::{Side, WorkerMetrics};
 use crate::route::Route;
@@ -44,8 +44,9 @@ pub(super) struct Connection {
     /// Notified when it is connected, or gone.
     changed: Notify,
     in_flight: Cell<usize>,
-    /// Whether it had a call since it was last looked at.
-    used: Cell<bool>,
+    /// When it had its last call.
+    used: Cell<Instant>,
+    keep: RefCell<Keep>,
 }
 
 enum State {
@@ -61,7 +62,8 @@ pub(super) struct Lease(Rc<Connection>);
 impl Lease {
     fn new(connection: Rc<Connection>) -> Self {
         connection.in_flight.set(connection.in_flight.get() + 1);
-        connection.used.set(true);
+        connection.used.set(Instant::now());
+        connection.keep.borrow_mut().take();
         Lease(connection)
     }
 
@@ -73,22 +75,31 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.0.in_flight.set(self.0.in_flight.get() - 1);
+        self.0.used.set(Instant::now());
+        if self.0.in_flight.get() == 0 && self.0.is_spent() {
+            *self.0.state.borrow_mut() = State::Closed;
+        }
     }
 }
 
 /// A connection to the endpoint that takes one more call.
-pub(super) async fn get(http: &Rc<Http>, route: &Route) -> Result<Lease, NotConnected> {
+pub(super) async fn get(
+    http: &Rc<Http>,
+    route: &Route,
+    terms: &Terms,
+) -> Result<Lease, NotConnected> {
     let endpoint = route.hop.endpoint;
     loop {
-        let waits_for = match choose(http, endpoint) {
+        let waits_for = match choose(http, endpoint, terms.streams) {
             Choice::Take(lease) => return Ok(lease),
             Choice::Wait(connection) => connection,
             Choice::Full(calls) => return Err(NotConnected::Full(calls)),
             Choice::Connect => {
                 let peer = route.method.address_of(route.index).unwrap_or_default().into();
-                Connection::start(http, endpoint, peer)
+                Connection::start(http, endpoint, peer, terms)
             }
         };
+        let _waiting = terms.wait()?;
         let changed = waits_for.changed.notified();
         if matches!(*waits_for.state.borrow(), State::Connecting) {
             changed.await;
@@ -108,11 +119,11 @@ enum Choice {
 
 /// The least busy connection that has room; where there is none, one more, one
 /// at a time; where there are enough, the least busy one.
-fn choose(http: &Http, endpoint: EndpointId) -> Choice {
+fn choose(http: &Http, endpoint: EndpointId, streams: usize) -> Choice {
     let mut pool = http.pool.http2.borrow_mut();
     let Some(connections) = pool.get_mut(&endpoint) else { return Choice::Connect };
     connections.retain(|connection| connection.is_usable(&http.worker.metrics));
-    let pending = http.worker.limits.pending;
+    let pending = http.worker.limits.pending.min(streams);
     let mut best: Option<(&Rc<Connection>, usize)> = None;
     let mut connecting = None;
     for connection in connections.iter() {
@@ -142,23 +153,36 @@ fn choose(http: &Http, endpoint: EndpointId) -> Choice {
 }
 
 impl Connection {
-    fn start(http: &Rc<Http>, endpoint: EndpointId, peer: Rc<str>) -> Rc<Connection> {
+    fn start(
+        http: &Rc<Http>,
+        endpoint: EndpointId,
+        peer: Rc<str>,
+        terms: &Terms,
+    ) -> Rc<Connection> {
         let connection = Rc::new(Connection {
             peer,
             state: RefCell::new(State::Connecting),
             changed: Notify::new(),
             in_flight: Cell::new(0),
-            used: Cell::new(true),
+            used: Cell::new(Instant::now()),
+            keep: terms.keep().into(),
         });
         let mut pool = http.pool.http2.borrow_mut();
         pool.entry(endpoint).or_default().push(connection.clone());
-        tokio::task::spawn_local(connection.clone().run(http.clone(), endpoint));
+        let limit = terms.connect;
+        tokio::task::spawn_local(connection.clone().run(http.clone(), endpoint, limit));
         connection
     }
 
     /// Whether a request may be given to it, now or when it is connected. One
     /// that was asked to send no more (GOAWAY) is left to finish what it has.
     fn is_usable(&self, metrics: &WorkerMetrics) -> bool {
+        if self.is_spent() {
+            if self.in_flight.get() == 0 {
+                *self.state.borrow_mut() = State::Closed;
+            }
+            return false;
+        }
         let mut state = self.state.borrow_mut();
         let send = match &mut *state {
             State::Connecting => return true,
@@ -176,20 +200,25 @@ impl Connection {
         false
     }
 
-    /// Lets go of a connection that had no call since the last time.
+    /// Whether it takes no more calls, because a destination rule says so.
+    fn is_spent(&self) -> bool {
+        !matches!(*self.state.borrow(), State::Connecting) && self.keep.borrow().is_over()
+    }
+
+    /// Lets go of a connection that had no call for long enough.
     pub(super) fn end_if_idle(&self) -> bool {
-        let was_used = self.used.replace(false) || self.in_flight.get() > 0;
-        if was_used || !matches!(*self.state.borrow(), State::Open(_)) {
+        let is_idle = self.used.get().elapsed() >= self.keep.borrow().idle;
+        if !is_idle || self.in_flight.get() > 0 || !matches!(*self.state.borrow(), State::Open(_)) {
             return false;
         }
         *self.state.borrow_mut() = State::Closed;
         true
     }
 
-    async fn run(self: Rc<Self>, http: Rc<Http>, endpoint: EndpointId) {
+    async fn run(self: Rc<Self>, http: Rc<Http>, endpoint: EndpointId, limit: Duration) {
         let worker = &http.worker;
         let heard = Liveness::heard();
-        let (send, mut driver, turn) = match self.open(&http, heard.clone()).await {
+        let (send, mut driver, turn) = match self.open(&http, heard.clone(), limit).await {
             Ok(opened) => opened,
             Err(error) => {
                 worker.connect_failed(endpoint, &self.peer, &error);
@@ -235,9 +264,10 @@ impl Connection {
         &self,
         http: &Http,
         heard: Arc<AtomicBool>,
+        limit: Duration,
     ) -> io::Result<(SendRequest<Bytes>, Driver, Turn)> {
         let worker = &http.worker;
-        let socket = worker.dial(&*self.peer).await?;
+        let socket = worker.dial_within(&*self.peer, limit).await?;
         let (socket, turn) = gather(Socket::dialed(socket, worker.metrics.clone(), heard));
         let handshake = async {
             let (send, mut driver) = client::Builder::new()
@@ -258,7 +288,7 @@ impl Connection {
             .or_else(|error| error.map_or_else(|| Err(Reason::NO_ERROR.into()), Err))?;
             Ok::<_, h2::Error>((send, driver))
         };
-        match timeout(worker.timeouts.connect, handshake).await {
+        match timeout(limit, handshake).await {
             Ok(Ok((send, driver))) => Ok((send, driver, turn)),
             Ok(Err(error)) => {
                 Err(io::Error::new(io::ErrorKind::InvalidData, format!("no HTTP/2: {error}")))

@@ -7,7 +7,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use h2::{Ping, PingPong};
 use tokio::sync::Notify;
@@ -17,8 +17,8 @@ use crate::metrics::Side;
 
 /// Silent periods after which a peer is gone.
 const SILENCES: u32 = 3;
-/// How long a connection to an endpoint is kept without a call.
-const IDLE: Duration = Duration::from_secs(60);
+/// How often connections to endpoints are looked at that may have no calls.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// What is known of one HTTP/2 peer.
 pub(super) struct Liveness {
@@ -103,9 +103,8 @@ impl Http {
             !connections.is_empty()
         });
         let mut http1 = self.pool.http1.borrow_mut();
-        let since = Instant::now().checked_sub(IDLE);
         http1.retain(|_, idle| {
-            idle.retain(|idle| since.is_none_or(|since| idle.is_open(since)));
+            idle.retain(|idle| idle.is_open());
             !idle.is_empty()
         });
     }

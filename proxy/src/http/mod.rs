@@ -9,7 +9,10 @@
 //! * [`upstream`], [`h2_client`], [`h1_client`]: connections to endpoints.
 //! * [`body`], [`pump`], [`answer`]: bodies on their way, piece by piece; [`first`]: a
 //!   Triple call's first message, where a rule asks for an argument.
-//! * [`gather`]: what HTTP/2 writes in one turn; [`call`]: what is counted; [`tunnel`]: upgrades; [`liveness`]: who is gone.
+//! * [`orders`]: what a route orders for a call, carried out; [`tape`]: bodies that may be
+//!   sent again; [`mirror`]: copies.
+//! * [`gather`]: what HTTP/2 writes in one turn; [`call`]: what is counted; [`faults`]: what
+//!   the mesh says itself; [`tunnel`]: upgrades; [`liveness`]: who is gone.
 //!
 //! Not here: what heads mean (`codec::http`) and how the bytes are read (the `h2`
 //! and `hyper` crates).
@@ -18,6 +21,7 @@ mod answer;
 mod body;
 mod call;
 mod caller;
+mod faults;
 mod first;
 mod forward;
 mod gather;
@@ -26,9 +30,12 @@ mod h1_server;
 mod h2_client;
 mod h2_server;
 mod liveness;
+mod mirror;
+mod orders;
 mod pump;
 mod routing;
 mod socket;
+mod tape;
 mod tunnel;
 mod upstream;
 
@@ -43,6 +50,7 @@ use governance::EndpointId;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
+use crate::effort::Kept;
 use crate::listener::ListenerContext;
 use crate::metrics::Side;
 use crate::worker::Worker;
@@ -64,6 +72,8 @@ pub(crate) struct Http {
     worker: Rc<Worker>,
     pool: Pool,
     watched: RefCell<Vec<Weak<Liveness>>>,
+    /// Bodies that may have to be sent again.
+    kept: Kept,
     draining: Cell<bool>,
     drain: Notify,
     open: Cell<usize>,
@@ -101,6 +111,7 @@ impl Http {
             worker,
             pool: Pool::default(),
             watched: RefCell::default(),
+            kept: Kept::default(),
             draining: Cell::new(false),
             drain: Notify::new(),
             open: Cell::new(0),

@@ -11,20 +11,22 @@ use codec::{Fault, Outcome, Reason, RequestHead};
 use governance::Mock;
 use http::request;
 use tokio::sync::watch;
-use tokio::time::{sleep_until, timeout_at};
+use tokio::time::timeout_at;
 
 use super::first::First;
 use super::forward::Way;
-use crate::route::{self, Ask, Refusal, Route, Tried};
+use crate::route::{self, Ask, LONGEST_TIMEOUT, Refusal, Route, Tried};
 
 impl Way<'_> {
     /// Finds the service and picks an endpoint; waits for a service that was never
-    /// asked for before.
+    /// asked for before. Where the call `repeats`, an endpoint that was tried is better
+    /// than none.
     pub(super) async fn route(
         &self,
         parts: &request::Parts,
         tried: &Tried,
         first: &mut First,
+        repeats: bool,
     ) -> Result<Route, Fault> {
         let mut changes: Option<watch::Receiver<u64>> = None;
         loop {
@@ -33,7 +35,7 @@ impl Way<'_> {
             // A generic call's first argument says what is called.
             let _ = head.meant_method();
             let waits = || head.wants_more() && first.may_go_on();
-            let chosen = (!waits()).then(|| self.choose(&head, tried.clone()));
+            let chosen = (!waits()).then(|| self.choose(&head, tried.clone(), repeats));
             let Some(chosen) = chosen.filter(|_| !waits()) else {
                 let mut waiting = Waiting { way: self, parts, is_over: false };
                 first.wait(until).await;
@@ -42,14 +44,7 @@ impl Way<'_> {
             };
             match chosen {
                 Ok(route) => return Ok(route),
-                Err(Refusal::Fault(fault)) => {
-                    if let Some(delay) = fault.answer.as_ref().and_then(|answer| answer.delay) {
-                        let mut waiting = Waiting { way: self, parts, is_over: false };
-                        sleep_until((Instant::now() + delay).min(until).into()).await;
-                        waiting.is_over = true;
-                    }
-                    return Err(fault);
-                }
+                Err(Refusal::Fault(fault)) => return Err(fault),
                 Err(Refusal::Mocked { mock, cause }) => {
                     return Err(cause.unwrap_or_else(|| unanswerable(&mock)));
                 }
@@ -70,7 +65,7 @@ impl Way<'_> {
         }
     }
 
-    fn choose(&self, head: &Head<'_>, tried: Tried) -> Result<Route, Refusal> {
+    fn choose(&self, head: &Head<'_>, tried: Tried, repeats: bool) -> Result<Route, Refusal> {
         let ask = Ask {
             protocol: self.caller.protocol(self.dialect),
             listener: &self.caller.listener,
@@ -80,10 +75,13 @@ impl Way<'_> {
             now: Instant::now(),
             tried,
         };
-        let mut route = route::choose(&self.http.worker, ask)?;
+        let worker = &self.http.worker;
+        let mut route =
+            if repeats { route::select(worker, ask)? } else { route::choose(worker, ask)? };
+        let ordered = route.orders.directives.as_ref().and_then(|directives| directives.timeout);
         // Java gives each unary call a deadline, and a stream none, whatever its
         // URL says.
-        if self.dialect == Dialect::Triple && head.timeout().is_none() {
+        if self.dialect == Dialect::Triple && head.timeout().is_none() && ordered.is_none() {
             route.timeout = None;
         }
         Ok(route)
@@ -94,6 +92,14 @@ impl Way<'_> {
         let snapshot = self.http.worker.snapshot();
         let head = Head::new(parts, self.dialect, |name| snapshot.1.http.contains_key(name));
         head.with_body(read)
+    }
+
+    /// Waits as long as a rule delays its own answer.
+    pub(super) async fn ordered_wait(&self, parts: &request::Parts, fault: &Fault) {
+        let Some(delay) = fault.answer.as_ref().and_then(|answer| answer.delay) else { return };
+        let mut waiting = Waiting { way: self, parts, is_over: false };
+        tokio::time::sleep(delay.min(LONGEST_TIMEOUT)).await;
+        waiting.is_over = true;
     }
 
     fn unlisted(&self, head: &Head<'_>) -> Fault {

@@ -1,17 +1,27 @@
 //! A request on its way to an endpoint, and what comes back.
 
 use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use codec::Fault;
 use codec::http::Version;
+use governance::TrafficPolicy;
+use governance::directives::ConnectionPool;
 use h2::Reason;
 use http::{request, response};
+use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 
 use super::body::{Body, Upload};
-use super::{h1_client, h2_client};
+use super::{Http, h1_client, h2_client};
+use crate::orders::{Connection as InUse, Destination, Place, Waiting};
 use crate::route::Route;
+use crate::tcp;
+use crate::worker::Worker;
 
-use super::Http;
+/// How long a connection is kept without a call.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// An answer whose head came.
 pub(super) struct Received {
@@ -56,12 +66,117 @@ pub(super) enum SendError {
     TooLarge(u64),
 }
 
+/// On what terms a destination rule has connections made and kept.
+pub(super) struct Terms {
+    destination: Option<(Arc<TrafficPolicy>, Rc<Destination>)>,
+    /// How long making one may take.
+    pub(super) connect: Duration,
+    /// Calls in flight on one connection of HTTP/2 at most.
+    pub(super) streams: usize,
+}
+
+/// How long a connection is kept.
+#[derive(Debug, Clone)]
+pub(super) struct Keep {
+    /// How long without a call.
+    pub(super) idle: Duration,
+    /// How long at all.
+    until: Option<Instant>,
+    /// How many more calls it takes.
+    left: Option<u32>,
+}
+
+impl Keep {
+    /// It takes one more call.
+    pub(super) fn take(&mut self) {
+        if let Some(left) = &mut self.left {
+            *left = left.saturating_sub(1);
+        }
+    }
+
+    /// Whether it takes no more.
+    pub(super) fn is_over(&self) -> bool {
+        self.left == Some(0) || self.until.is_some_and(|until| Instant::now() >= until)
+    }
+}
+
+impl Terms {
+    pub(super) fn of(worker: &Worker, route: &Route) -> Terms {
+        let now = Instant::now();
+        let destination = route.orders.policy.as_ref();
+        let destination = destination.map(|one| (one.clone(), worker.destination(one, now)));
+        let mut terms =
+            Terms { destination, connect: worker.timeouts.connect, streams: usize::MAX };
+        if let Some(pool) = terms.pool() {
+            let streams = pool.max_concurrent_streams.map(|streams| streams as usize);
+            let connect = pool.connect_timeout;
+            terms.streams = streams.unwrap_or(terms.streams);
+            terms.connect = connect.unwrap_or(terms.connect);
+        }
+        terms
+    }
+
+    fn pool(&self) -> Option<&ConnectionPool> {
+        self.destination.as_ref()?.0.connection_pool.as_ref()
+    }
+
+    /// How long a connection is kept that is made now.
+    pub(super) fn keep(&self) -> Keep {
+        let pool = self.pool();
+        Keep {
+            idle: pool.and_then(|pool| pool.idle_timeout).unwrap_or(IDLE),
+            until: pool.and_then(|pool| pool.max_connection_duration).map(|d| Instant::now() + d),
+            left: pool.and_then(|pool| pool.max_requests_per_connection),
+        }
+    }
+
+    /// A place among the calls in flight.
+    ///
+    /// # Errors
+    /// When as many are as a rule allows.
+    pub(super) fn enter(&self, is_retry: bool) -> Result<Option<Place>, Fault> {
+        let Some((policy, destination)) = &self.destination else { return Ok(None) };
+        destination.enter(policy, is_retry, Instant::now()).map(Some)
+    }
+
+    /// A place among the calls that wait for a connection.
+    ///
+    /// # Errors
+    /// When as many do as a rule allows.
+    pub(super) fn wait(&self) -> Result<Option<Waiting>, NotConnected> {
+        let Some((policy, destination)) = &self.destination else { return Ok(None) };
+        destination.wait(policy).map(Some).map_err(NotConnected::Refused)
+    }
+
+    /// A place among the connections of HTTP/1.1 that have a call; waits for one.
+    ///
+    /// # Errors
+    /// When as many wait as a rule allows.
+    pub(super) async fn in_use(&self) -> Result<Option<InUse>, NotConnected> {
+        let Some((policy, destination)) = &self.destination else { return Ok(None) };
+        destination.connect_or_wait(policy).await.map(Some).map_err(NotConnected::Refused)
+    }
+
+    /// Has the system find out whether a silent endpoint is still there, where a rule says
+    /// how.
+    pub(super) fn probe(&self, worker: &Worker, socket: &TcpStream) {
+        let Some((policy, _)) = &self.destination else { return };
+        if self.pool().is_some_and(|pool| pool.keepalive.is_some())
+            && let Err(error) = tcp::Terms::new(&worker.timeouts, Some(policy)).keep_alive(socket)
+        {
+            tracing::debug!(%error, "a connection is not probed");
+        }
+    }
+}
+
 /// Why there is no connection.
 pub(super) enum NotConnected {
     /// None could be made; the endpoint is marked.
     Failed,
     /// All are full: so many calls wait.
     Full(usize),
+    /// A destination rule allows no more.
+    Refused(Fault),
 }
 
 /// A connection that takes one request.
@@ -76,10 +191,13 @@ impl Connected {
         route: &Route,
         version: Version,
         can_repeat: bool,
+        terms: &Terms,
     ) -> Result<Connected, NotConnected> {
         Ok(match version {
-            Version::Http1 => Connected::Http1(h1_client::get(http, route, can_repeat).await?),
-            Version::Http2 => Connected::Http2(h2_client::get(http, route).await?),
+            Version::Http1 => {
+                Connected::Http1(h1_client::get(http, route, can_repeat, terms).await?)
+            }
+            Version::Http2 => Connected::Http2(h2_client::get(http, route, terms).await?),
         })
     }
 

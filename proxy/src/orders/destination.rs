@@ -12,6 +12,7 @@ use codec::{Fault, Reason};
 use dashmap::DashMap;
 use foldhash::fast::FixedState;
 use governance::{EndpointId, TrafficPolicy};
+use tokio::sync::Notify;
 
 use super::Ending;
 use super::budget::Window;
@@ -34,6 +35,8 @@ struct Counts {
     waiting: AtomicU32,
     retries: AtomicU32,
     connections: AtomicU32,
+    /// Told when a connection is free.
+    freed: Notify,
 }
 
 /// The destinations of one worker.
@@ -116,13 +119,14 @@ impl Drop for Waiting {
     }
 }
 
-/// A connection that is one call, until this is dropped.
+/// A connection that is one call, or has one, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Connection(Arc<Counts>);
 
 impl Drop for Connection {
     fn drop(&mut self) {
         self.0.connections.fetch_sub(1, Ordering::Relaxed);
+        self.0.freed.notify_one();
     }
 }
 
@@ -188,7 +192,8 @@ impl Destination {
         Ok(Waiting(self.counts.clone()))
     }
 
-    /// A place among the connections of plain TCP (`tcp.maxConnections`).
+    /// A place among the connections of plain TCP, or those of HTTP/1.1 that have a
+    /// call (`tcp.maxConnections`).
     ///
     /// # Errors
     /// When there are as many as the policy allows.
@@ -197,6 +202,28 @@ impl Destination {
         take(&self.counts.connections, limit)
             .map_err(|limit| full(policy, limit, "connections are open", "maxConnections"))?;
         Ok(Connection(self.counts.clone()))
+    }
+
+    /// The same; where there is none, waits for one among the calls that wait for a
+    /// connection.
+    ///
+    /// # Errors
+    /// When as many wait as the policy allows.
+    pub(crate) async fn connect_or_wait(
+        &self,
+        policy: &TrafficPolicy,
+    ) -> Result<Connection, Fault> {
+        if let Ok(connection) = self.connect(policy) {
+            return Ok(connection);
+        }
+        let _waiting = self.wait(policy)?;
+        loop {
+            let freed = self.counts.freed.notified();
+            match self.connect(policy) {
+                Ok(connection) => return Ok(connection),
+                Err(_) => freed.await,
+            }
+        }
     }
 
     /// An attempt ended so; says whether its endpoint is left out from now on.

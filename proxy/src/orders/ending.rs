@@ -23,6 +23,8 @@ pub(crate) enum Ending {
     NotConnected,
     /// The connection broke after the request, or a part of it, was sent.
     Reset,
+    /// The endpoint refused the stream and did nothing for it.
+    Refused,
     /// No answer came in time.
     TimedOut,
     /// It was not sent, for a reason that is not the endpoint's.
@@ -66,15 +68,18 @@ pub(crate) fn is_repeated(directives: &Directives, retry: &RetryPolicy, ending: 
             | RetryCondition::ConnectFailure
             | RetryCondition::RefusedStream => false,
         },
-        Ending::NotConnected | Ending::Reset | Ending::TimedOut => match condition {
-            RetryCondition::ServerError | RetryCondition::GatewayError | RetryCondition::Reset => {
-                true
+        Ending::NotConnected | Ending::Reset | Ending::Refused | Ending::TimedOut => {
+            match condition {
+                RetryCondition::ServerError
+                | RetryCondition::GatewayError
+                | RetryCondition::Reset => true,
+                RetryCondition::ConnectFailure | RetryCondition::ResetBeforeRequest => {
+                    ending == Ending::NotConnected
+                }
+                RetryCondition::RefusedStream => ending == Ending::Refused,
+                _ => false,
             }
-            RetryCondition::ConnectFailure | RetryCondition::ResetBeforeRequest => {
-                ending == Ending::NotConnected
-            }
-            _ => false,
-        },
+        }
     })
 }
 

@@ -42,7 +42,7 @@ use clock::Clock;
 pub(crate) use copy::close_with_reset;
 use copy::{Copied, Ending, copy};
 use head::Connect;
-use terms::Terms;
+pub(crate) use terms::Terms;
 use to::To;
 
 /// Bytes read from a socket at once.

@@ -16,7 +16,7 @@ const PROBES: u32 = 3;
 
 /// What holds for one connection to an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Terms {
+pub(crate) struct Terms {
     /// How long making it may take.
     pub(super) connect: Duration,
     /// How long nothing may come or go by it; `None` for ever.
@@ -29,7 +29,7 @@ pub(super) struct Terms {
 }
 
 impl Terms {
-    pub(super) fn new(timeouts: &Timeouts, policy: Option<&TrafficPolicy>) -> Self {
+    pub(crate) fn new(timeouts: &Timeouts, policy: Option<&TrafficPolicy>) -> Self {
         let pool = policy.and_then(|policy| policy.connection_pool.as_ref());
         let Keepalive { probes, time, interval } =
             pool.and_then(|pool| pool.keepalive).unwrap_or_default();
@@ -45,7 +45,7 @@ impl Terms {
     }
 
     /// Has the system find out whether a silent peer is still there.
-    pub(super) fn keep_alive(&self, socket: &TcpStream) -> io::Result<()> {
+    pub(crate) fn keep_alive(&self, socket: &TcpStream) -> io::Result<()> {
         // The system counts whole seconds.
         let second = Duration::from_secs(1);
         let probes = TcpKeepalive::new()

@@ -7,10 +7,12 @@ mod peers;
 
 mod attacks;
 mod bridges;
+mod destinations;
 mod drains;
 mod failures;
 mod floods;
 mod grpc;
 mod http1;
+mod orders;
 mod routing;
 mod streams;

@@ -8,7 +8,7 @@ use codec::fault::Answer;
 use codec::{Fault, HttpRequest, Reason};
 
 use crate::decide::none_left;
-use crate::directives::PathRewrite;
+use crate::directives::{HeaderEdit, PathRewrite};
 use crate::rules::resource::Resource;
 use crate::rules::resource::route::{Abort, Redirect, RedirectPort, Route};
 
@@ -24,6 +24,24 @@ pub(super) struct Stop {
 }
 
 impl Stop {
+    /// The same, with the headers that the route has an answer changed to.
+    pub(super) fn with_headers(mut self, edits: &[HeaderEdit]) -> Self {
+        let headers = &mut self.answer.headers;
+        for edit in edits {
+            let (name, value) = match edit {
+                HeaderEdit::Remove(name) => (name, None),
+                HeaderEdit::Set(name, value) | HeaderEdit::Add(name, value) => (name, Some(value)),
+            };
+            if !matches!(edit, HeaderEdit::Add(..)) {
+                headers.retain(|(there, _)| !there.eq_ignore_ascii_case(name));
+            }
+            if let Some(value) = value {
+                headers.push((Cow::Owned(name.to_ascii_lowercase()), value.to_string()));
+            }
+        }
+        self
+    }
+
     pub(super) fn into_fault(
         self,
         resource: &Resource,

@@ -108,9 +108,13 @@ impl Routes {
         let aborted = route.abort.filter(|(_, share)| happens(*share, dice));
         let stop = match (&route.action, aborted) {
             (_, Some((abort, _))) => Some(answer::aborted(abort, delay)),
-            (Action::Redirect(redirect), None) => Some(answer::redirected(redirect, asked, delay)),
+            (Action::Redirect(redirect), None) => {
+                let stop = answer::redirected(redirect, asked, delay);
+                Some(stop.with_headers(&route.answer_headers))
+            }
             (Action::Respond { status, body }, None) => {
-                Some(answer::responded(*status, body.as_deref(), delay))
+                let stop = answer::responded(*status, body.as_deref(), delay);
+                Some(stop.with_headers(&route.answer_headers))
             }
             (Action::Forward(_) | Action::Delegate(..), None) => None,
         };

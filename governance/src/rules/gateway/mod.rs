@@ -188,6 +188,7 @@ fn read_rule(node: &Node, site: &ReadSite<'_>, routes: &mut Vec<Route>, report: 
             delay: None,
             abort: None,
             mirrors: filters.mirrors.clone(),
+            answer_headers: filters.response.clone(),
         });
     }
 }

@@ -34,6 +34,8 @@ pub(super) fn read(mut map: Mapping<'_>, report: &mut Report) -> ConnectionPool 
     if let Some(mut http) = map.mapping("http", report) {
         pool.max_pending_requests = limit(&mut http, "http1MaxPendingRequests", report);
         pool.max_requests = limit(&mut http, "http2MaxRequests", report);
+        pool.max_requests_per_connection = limit(&mut http, "maxRequestsPerConnection", report);
+        pool.max_concurrent_streams = limit(&mut http, "maxConcurrentStreams", report);
         // No retries at all is a limit, too.
         pool.max_retries = value::count(&mut http, "maxRetries", report);
         if let Some(idle) = value::positive_duration(&mut http, "idleTimeout", report) {

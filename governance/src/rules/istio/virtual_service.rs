@@ -145,6 +145,14 @@ fn read_route(node: &Node, site: &ReadSite<'_>, routes: &mut Vec<Route>, report:
         );
         return;
     }
+    if directives.cors.is_some() && !leads {
+        report.error(
+            node.position,
+            "cors-beside-answer",
+            "corsPolicy stands beside a redirect or directResponse, which gets no such headers",
+            "write the headers themselves: headers: {response: {set: {access-control-allow-origin: …}}}",
+        );
+    }
     // What a path becomes depends on the match that was met.
     let by_match = rewrite.as_ref().is_some_and(|rewrite| rewrite.uri.is_some());
     let alternatives: Vec<Vec<CallMatch>> = if by_match && matches.len() > 1 {
@@ -175,6 +183,7 @@ fn read_route(node: &Node, site: &ReadSite<'_>, routes: &mut Vec<Route>, report:
             delay,
             abort,
             mirrors: mirrors.clone(),
+            answer_headers: response.clone(),
         });
     }
 }
@@ -213,6 +222,7 @@ fn read_delegate(
         delay: None,
         abort: None,
         mirrors: Vec::new(),
+        answer_headers: Vec::new(),
     })
 }
 

@@ -59,7 +59,7 @@ const fn row(
     Refused { at, keys, code, why, hint }
 }
 
-const REFUSED: [Refused; 24] = [
+const REFUSED: [Refused; 23] = [
     row(
         Place::VirtualService,
         &["tcp"],
@@ -185,13 +185,6 @@ const REFUSED: [Refused; 24] = [
         "cookie-attributes-not-honoured",
         "a cookie has a name, a path and a life",
         "remove it",
-    ),
-    row(
-        Place::HttpPool,
-        &["maxRequestsPerConnection", "maxConcurrentStreams"],
-        "connection-limit-not-honoured",
-        "a connection takes any number of calls",
-        "limit the calls in flight with http2MaxRequests",
     ),
     row(
         Place::HttpPool,

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::directives::{Directives, TextMatch, TrafficPolicy};
+use crate::directives::{Directives, HeaderEdit, TextMatch, TrafficPolicy};
 use crate::document::Position;
 
 /// A VirtualService, HTTPRoute, GRPCRoute or ServiceProfile.
@@ -37,6 +37,8 @@ pub(crate) struct Route {
     pub(crate) delay: Option<(Duration, Percentage)>,
     pub(crate) abort: Option<(Abort, Percentage)>,
     pub(crate) mirrors: Vec<(Destination, Percentage)>,
+    /// Changes of the headers of an answer that the route gives itself.
+    pub(crate) answer_headers: Vec<HeaderEdit>,
 }
 
 /// The Gateway API's order of matches: a higher one decides.

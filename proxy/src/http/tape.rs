@@ -1,0 +1,271 @@
+//! A request's body that may be sent more than once: what went on of it is kept, so
+//! that another attempt, or a mirror, begins at its start.
+//!
+//! Nothing is held back for it: the first attempt sends pieces as they come. A body
+//! over [`LONGEST`], or one for which there is no room among all that are kept, goes on
+//! and is forgotten: it is sent once.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::Reason;
+use http::HeaderMap;
+use http_body::SizeHint;
+use tokio::sync::oneshot;
+
+use super::body::{Body, BodyError, Piece};
+use crate::effort::Room;
+
+/// The longest body that is kept, in bytes: what one stream may send before it is asked
+/// for more.
+pub(super) const LONGEST: usize = super::STREAM_WINDOW as usize;
+
+/// A body whose pieces are kept.
+#[derive(Clone)]
+pub(super) struct Tape(Rc<RefCell<Recording>>);
+
+struct Recording {
+    body: Body,
+    pieces: Vec<Piece>,
+    /// `None` when it is not kept any more.
+    room: Option<Room>,
+    /// What all requests that are kept may take together.
+    limit: usize,
+    is_over: bool,
+    /// The window that its sender was given back.
+    released: usize,
+    /// The reader that counts: the last one.
+    reader: u32,
+    copies: Vec<oneshot::Sender<Whole>>,
+}
+
+/// All of a body.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Whole {
+    data: Bytes,
+    trailers: Option<HeaderMap>,
+}
+
+impl Whole {
+    /// The body, to be sent.
+    pub(super) fn into_body(self) -> Body {
+        match self.trailers {
+            Some(trailers) => Body::End(Ok(trailers)).after(self.data),
+            None if self.data.is_empty() => Body::Empty,
+            None => Body::Whole(self.data),
+        }
+    }
+}
+
+impl Tape {
+    pub(super) fn new(body: Body, room: Room, limit: usize) -> Self {
+        let is_over = body.is_end();
+        Tape(Rc::new(RefCell::new(Recording {
+            body,
+            pieces: Vec::new(),
+            room: Some(room),
+            limit,
+            is_over,
+            released: 0,
+            reader: 0,
+            copies: Vec::new(),
+        })))
+    }
+
+    /// Whether it can be sent from its start.
+    pub(super) fn is_kept(&self) -> bool {
+        self.0.borrow().room.is_some()
+    }
+
+    /// Sends it from its start; whoever did so before gets no more of it.
+    pub(super) fn read(&self) -> Reader {
+        let mut tape = self.0.borrow_mut();
+        tape.reader += 1;
+        Reader { tape: self.0.clone(), number: tape.reader, next: 0, released: 0 }
+    }
+
+    /// All of it, when it has come; an error where it is not kept, or nobody reads it to
+    /// its end.
+    pub(super) fn copy(&self) -> oneshot::Receiver<Whole> {
+        let (sender, receiver) = oneshot::channel();
+        let mut tape = self.0.borrow_mut();
+        if tape.is_over {
+            let whole = tape.whole();
+            // Whoever does not wait for it wants none.
+            let _ = sender.send(whole);
+        } else if tape.room.is_some() {
+            tape.copies.push(sender);
+        }
+        receiver
+    }
+}
+
+impl Recording {
+    fn keep(&mut self, piece: &Piece) {
+        let length = match piece {
+            Piece::Data(data) => data.len(),
+            Piece::Trailers(_) => 0,
+        };
+        let Some(room) = &mut self.room else { return };
+        if room.taken() + length > LONGEST || !room.take(length, self.limit) {
+            return self.forget();
+        }
+        self.pieces.push(piece.clone());
+    }
+
+    fn forget(&mut self) {
+        self.room = None;
+        self.pieces = Vec::new();
+        self.copies = Vec::new();
+    }
+
+    fn end(&mut self) {
+        self.is_over = true;
+        if self.copies.is_empty() {
+            return;
+        }
+        let whole = self.whole();
+        for copy in self.copies.drain(..) {
+            let _ = copy.send(whole.clone());
+        }
+    }
+
+    fn whole(&self) -> Whole {
+        let mut whole = Whole::default();
+        let mut data = Vec::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Data(piece) => data.extend_from_slice(piece),
+                Piece::Trailers(trailers) => whole.trailers = Some(trailers.clone()),
+            }
+        }
+        Whole { data: data.into(), ..whole }
+    }
+}
+
+/// One sending of a body.
+pub(super) struct Reader {
+    tape: Rc<RefCell<Recording>>,
+    number: u32,
+    /// The piece that comes next.
+    next: usize,
+    released: usize,
+}
+
+impl Reader {
+    pub(super) fn poll_piece(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Piece, BodyError>>> {
+        let mut tape = self.tape.borrow_mut();
+        let tape = &mut *tape;
+        if tape.reader != self.number {
+            return Poll::Ready(Some(Err(BodyError::Reset(Reason::CANCEL))));
+        }
+        if let Some(piece) = tape.pieces.get(self.next) {
+            self.next += 1;
+            return Poll::Ready(Some(Ok(piece.clone())));
+        }
+        if tape.is_over {
+            return Poll::Ready(None);
+        }
+        let piece = ready!(tape.body.poll_piece(cx));
+        match &piece {
+            None => tape.end(),
+            Some(Err(_)) => tape.forget(),
+            Some(Ok(piece)) => {
+                tape.keep(piece);
+                self.next += 1;
+                if tape.body.is_end() || matches!(piece, Piece::Trailers(_)) {
+                    tape.end();
+                }
+            }
+        }
+        Poll::Ready(piece)
+    }
+
+    /// Gives back window, once for each byte of the body.
+    pub(super) fn release(&mut self, bytes: usize) {
+        self.released += bytes;
+        let mut tape = self.tape.borrow_mut();
+        let more = self.released.saturating_sub(tape.released);
+        if more > 0 {
+            tape.released = self.released;
+            tape.body.release(more);
+        }
+    }
+
+    pub(super) fn is_end(&self) -> bool {
+        let tape = self.tape.borrow();
+        tape.is_over && self.next >= tape.pieces.len()
+    }
+
+    pub(super) fn size_hint(&self) -> SizeHint {
+        let tape = self.tape.borrow();
+        let length = |piece: &Piece| match piece {
+            Piece::Data(data) => data.len() as u64,
+            Piece::Trailers(_) => 0,
+        };
+        let again: u64 = tape.pieces.iter().skip(self.next).map(length).sum();
+        match tape.body.size_hint().exact() {
+            Some(rest) => SizeHint::with_exact(again + rest),
+            None if tape.is_over => SizeHint::with_exact(again),
+            None => SizeHint::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::task::Waker;
+
+    use super::*;
+    use crate::effort::Kept;
+
+    fn next(reader: &mut Reader) -> Option<Vec<u8>> {
+        match reader.poll_piece(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Some(Ok(Piece::Data(data)))) => Some(data.to_vec()),
+            Poll::Ready(Some(Ok(Piece::Trailers(_)))) => Some(b"trailers".to_vec()),
+            _ => None,
+        }
+    }
+
+    fn body(first: &'static [u8]) -> Body {
+        Body::End(Ok(HeaderMap::new())).after(Bytes::from_static(first))
+    }
+
+    #[test]
+    fn a_body_is_sent_from_its_start_as_often_as_it_is_read() {
+        let kept = Kept::default();
+        let tape = Tape::new(body(b"one"), kept.room(), 100);
+        let mut copy = tape.copy();
+        let mut first = tape.read();
+        assert_eq!(next(&mut first).as_deref(), Some(&b"one"[..]));
+        let mut second = tape.read();
+        assert_eq!(next(&mut first), None, "another one reads it");
+        assert!(copy.try_recv().is_err() && !second.is_end());
+        assert_eq!(next(&mut second).as_deref(), Some(&b"one"[..]));
+        assert_eq!(next(&mut second).as_deref(), Some(&b"trailers"[..]));
+        assert!(second.is_end() && tape.is_kept());
+        let whole = copy.try_recv().unwrap();
+        assert_eq!((&whole.data[..], whole.trailers.is_some()), (&b"one"[..], true));
+        assert!(tape.copy().try_recv().is_ok());
+        assert!(kept.keep(&[0; 98], 100).is_none(), "it takes room");
+        drop((tape, first, second));
+        assert!(kept.keep(&[0; 98], 100).is_some());
+    }
+
+    #[test]
+    fn a_body_for_which_there_is_no_room_goes_on_and_is_forgotten() {
+        let tape = Tape::new(body(b"larger"), Kept::default().room(), 5);
+        let mut copy = tape.copy();
+        let mut reader = tape.read();
+        assert_eq!(next(&mut reader).as_deref(), Some(&b"larger"[..]));
+        assert!(!tape.is_kept() && copy.try_recv().is_err());
+        assert_eq!(next(&mut reader).as_deref(), Some(&b"trailers"[..]));
+        assert_eq!(next(&mut reader), None);
+    }
+}

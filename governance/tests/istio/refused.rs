@@ -24,6 +24,7 @@ fn what_is_not_honoured_is_refused() {
         (matching("headers: {':path': {exact: a}}"), "pseudo-header-not-honoured"),
         (matching("gateways: [ingress]"), "gateway-not-honoured"),
         (route("headers: {request: {set: {a: '%REQ(b)%'}}}"), "header-variable-not-honoured"),
+        (route("headers: {request: {set: {'a(b': c}}}"), "bad-header"),
         (
             route("fault: {delay: {exponentialDelay: 1s, percentage: {value: 1}}}"),
             "exponential-delay-not-honoured",

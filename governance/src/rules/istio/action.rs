@@ -64,8 +64,9 @@ pub(crate) fn header_name(name: &str, at: Position, report: &mut Report) -> Opti
         );
         return None;
     }
-    let is_sound = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b',' | b';' | b'\x22');
-    if name.is_empty() || name.contains(':') || !name.bytes().all(is_sound) {
+    // A token of RFC 9110, section 5.6.2: HTTP has no other names.
+    let is_sound = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if name.is_empty() || !name.bytes().all(is_sound) {
         report.error(
             at,
             "bad-header",

@@ -257,7 +257,8 @@ fn trimmed(mut value: &[u8]) -> &[u8] {
     value
 }
 
-fn is_token(name: &[u8]) -> bool {
+/// Whether it can be a method or the name of a header (RFC 9110, section 5.6.2).
+pub fn is_token(name: &[u8]) -> bool {
     let is_tchar = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
     !name.is_empty() && name.iter().all(is_tchar)
 }

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use codec::http::framing::is_token;
+
 use super::virtual_service::WrittenRewrite;
 use crate::directives::{CorsPolicy, HeaderEdit, PathRewrite, TextMatch};
 use crate::document::{Mapping, Node, Position, Report, Value};
@@ -64,9 +66,7 @@ pub(crate) fn header_name(name: &str, at: Position, report: &mut Report) -> Opti
         );
         return None;
     }
-    // A token of RFC 9110, section 5.6.2: HTTP has no other names.
-    let is_sound = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if name.is_empty() || !name.bytes().all(is_sound) {
+    if !is_token(name.as_bytes()) {
         report.error(
             at,
             "bad-header",

@@ -48,6 +48,25 @@ fn a_rule_on_an_attachment_holds_for_generic_calls_and_behind_large_arguments() 
     }
 }
 
+/// Calls, with ids from 2 on, until one goes to region `bj`, which answers by itself; those
+/// that go to `hz` are answered there. The id of the last one.
+fn call_until_moved(caller: &mut Wire, in_hz: &mut Wire) -> u64 {
+    let mut id = 1;
+    wait_until("a call to the other region", || {
+        id += 1;
+        caller.send(&Request::new(id).bytes());
+        while caller.is_quiet(std::time::Duration::from_millis(2)) {
+            if !in_hz.is_quiet(std::time::Duration::from_millis(1)) {
+                let call = in_hz.expect();
+                in_hz.send(&call.answer(&string("from hz")).bytes());
+            }
+        }
+        let text = caller.expect().text();
+        if text.contains("pong") { Ok(()) } else { Err(text) }
+    });
+    id
+}
+
 #[test]
 fn a_rule_that_is_edited_moves_the_next_calls() {
     let ([in_bj, in_hz], folder, config) = with_rule("=> region=hz");
@@ -57,19 +76,7 @@ fn a_rule_that_is_edited_moves_the_next_calls() {
     let mut upstream = in_hz.accept();
     let held = upstream.expect();
     write_rule(folder.path(), "=> region=bj");
-    let mut id = 1;
-    wait_until("a call to the other region", || {
-        id += 1;
-        caller.send(&Request::new(id).bytes());
-        while caller.is_quiet(std::time::Duration::from_millis(2)) {
-            if !upstream.is_quiet(std::time::Duration::from_millis(1)) {
-                let call = upstream.expect();
-                upstream.send(&call.answer(&string("from hz")).bytes());
-            }
-        }
-        let text = caller.expect().text();
-        if text.contains("pong") { Ok(()) } else { Err(text) }
-    });
+    call_until_moved(&mut caller, &mut upstream);
     // A call from before it ends where it is.
     upstream.send(&held.answer(&string("from hz")).bytes());
     assert_eq!(caller.expect().id, 1);
@@ -126,19 +133,7 @@ fn a_script_decides_and_one_that_does_not_end_is_left_out_and_counted() {
     }
     // Without the script both regions answer.
     in_bj.echo_forever();
-    let mut id = 1;
-    wait_until("a call to the other region", || {
-        id += 1;
-        caller.send(&Request::new(id).bytes());
-        while caller.is_quiet(std::time::Duration::from_millis(2)) {
-            if !upstream.is_quiet(std::time::Duration::from_millis(1)) {
-                let call = upstream.expect();
-                upstream.send(&call.answer(&string("from hz")).bytes());
-            }
-        }
-        let text = caller.expect().text();
-        if text.contains("pong") { Ok(()) } else { Err(text) }
-    });
+    let id = call_until_moved(&mut caller, &mut upstream);
     // Which of the two limits comes first depends on the machine.
     let counted =
         value(&proxy, &script_failures("time")) + value(&proxy, &script_failures("steps"));

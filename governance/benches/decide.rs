@@ -9,25 +9,9 @@ use codec::Argument;
 use criterion::{Criterion, criterion_group, criterion_main};
 use governance::explain::WrittenCall;
 use governance::{
-    Caller, Compat, Dice, Endpoint, EndpointId, EndpointIds, Loads, Options, Origin, Request,
-    RuleSet, Scratch, Service, decide,
+    Caller, Compat, Dice, Endpoint, EndpointIds, Idle, Options, Origin, Request, RuleSet, Scratch,
+    Service, decide,
 };
-
-struct Idle;
-
-impl Loads for Idle {
-    fn is_available(&self, _: EndpointId) -> bool {
-        true
-    }
-
-    fn cost(&self, _: EndpointId) -> f64 {
-        1.0
-    }
-
-    fn active(&self, _: EndpointId) -> u32 {
-        0
-    }
-}
 
 struct Xorshift(u64);
 

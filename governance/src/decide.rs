@@ -1,6 +1,7 @@
 //! One call, one decision: which endpoint, how long, how often again.
 
 mod fault;
+mod loads;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -23,6 +24,7 @@ use crate::settings::{Balance, Cluster, MethodSettings, Terms};
 
 pub(crate) use fault::none_left;
 use fault::{emptied, no_provider, unreadable, weightless};
+pub use loads::{Idle, Loads};
 
 /// Dubbo's number of retries after the first attempt
 /// (`CommonConstants.DEFAULT_RETRIES`).
@@ -51,17 +53,6 @@ pub struct Request<'a> {
     pub tried: &'a [EndpointId],
     /// The time, in milliseconds since 1970, for endpoints that warm up.
     pub now_ms: u64,
-}
-
-/// What is known of endpoints' health and load.
-pub trait Loads {
-    /// Whether a call may be sent there now: not ejected, not draining.
-    fn is_available(&self, id: EndpointId) -> bool;
-    /// What one more call costs there: the moving average of the latency times
-    /// the calls in flight and one. Any unit; smaller is better.
-    fn cost(&self, id: EndpointId) -> f64;
-    /// How many calls are in flight there.
-    fn active(&self, id: EndpointId) -> u32;
 }
 
 /// Random numbers.

@@ -35,7 +35,7 @@ pub mod settings;
 pub mod url;
 
 pub use cluster::{ClusterPolicy, Mock};
-pub use decide::{Caller, Decision, Dice, Loads, Request, Resolution, Scratch, decide};
+pub use decide::{Caller, Decision, Dice, Idle, Loads, Request, Resolution, Scratch, decide};
 pub use directives::{Directives, Mirrors, TrafficPolicy};
 pub use document::{Finding, Severity};
 pub use endpoint::{Endpoint, EndpointId, EndpointIds};

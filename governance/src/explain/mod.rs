@@ -15,10 +15,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::decide::{
-    Caller, Dice, Loads, Request, Resolution, Scratch, decide_traced, decision, view_of,
+    Caller, Dice, Idle, Request, Resolution, Scratch, decide_traced, decision, view_of,
 };
 use crate::document::{Finding, Report, parse_one};
-use crate::endpoint::EndpointId;
 use crate::route::Trace;
 use crate::rules::Compat;
 use crate::service::{Options, Service};
@@ -38,23 +37,6 @@ impl Trace for Vec<Step> {
 
     fn step(&mut self, rule: &str, line: u32, before: usize, after: usize, note: String) {
         self.push(Step { rule: rule.to_owned(), line, origin: None, before, after, note });
-    }
-}
-
-/// Every endpoint is healthy and idle.
-struct Idle;
-
-impl Loads for Idle {
-    fn is_available(&self, _: EndpointId) -> bool {
-        true
-    }
-
-    fn cost(&self, _: EndpointId) -> f64 {
-        1.0
-    }
-
-    fn active(&self, _: EndpointId) -> u32 {
-        0
     }
 }
 

@@ -21,8 +21,8 @@ use codec::Substitute;
 use codec::value::json;
 use governance::explain::{Prepared, WrittenCall, read_case};
 use governance::{
-    Caller, Compat, Dice, EndpointId, Loads, Options, Origin, Request, Resolution, RuleSet,
-    Scratch, Service, decide,
+    Caller, Compat, Dice, Idle, Options, Origin, Request, Resolution, RuleSet, Scratch, Service,
+    decide,
 };
 use serde_json::{Value, json};
 
@@ -187,7 +187,7 @@ fn our_mock(text: &str) -> Value {
     let caller = Caller { address: "10.0.0.9", application: "web", labels: &labels };
     let request = Request { head: &call, caller, tried: &[], now_ms: 0 };
     // Nobody provides the service: a mock answers, or nobody does.
-    match decide(&service, &request, &Idle, &mut Idle, &mut Scratch::new()) {
+    match decide(&service, &request, &Idle, &mut Unthrown, &mut Scratch::new()) {
         Err(_) => json!({}),
         Ok(Resolution::Answer { mock, .. }) => match &mock.answer {
             Substitute::Value(value) => {
@@ -203,24 +203,10 @@ fn our_mock(text: &str) -> Value {
     }
 }
 
-/// Nobody is there, and nothing is left to chance.
-struct Idle;
+/// Nothing is left to chance.
+struct Unthrown;
 
-impl Loads for Idle {
-    fn is_available(&self, _: EndpointId) -> bool {
-        true
-    }
-
-    fn cost(&self, _: EndpointId) -> f64 {
-        1.0
-    }
-
-    fn active(&self, _: EndpointId) -> u32 {
-        0
-    }
-}
-
-impl Dice for Idle {
+impl Dice for Unthrown {
     fn roll(&mut self) -> f64 {
         0.0
     }

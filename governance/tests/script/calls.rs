@@ -6,27 +6,11 @@ use std::time::Duration;
 use codec::{Argument, Reason};
 use governance::explain::WrittenCall;
 use governance::{
-    Caller, Compat, Dice, Endpoint, EndpointId, EndpointIds, Loads, Options, Origin, Request,
-    Resolution, RuleSet, Scratch, ScriptLimits, ScriptReason, Service, decide,
+    Caller, Compat, Dice, Endpoint, EndpointIds, Idle, Options, Origin, Request, Resolution,
+    RuleSet, Scratch, ScriptLimits, ScriptReason, Service, decide,
 };
 
 use super::RULE;
-
-struct Idle;
-
-impl Loads for Idle {
-    fn is_available(&self, _: EndpointId) -> bool {
-        true
-    }
-
-    fn cost(&self, _: EndpointId) -> f64 {
-        1.0
-    }
-
-    fn active(&self, _: EndpointId) -> u32 {
-        0
-    }
-}
 
 /// Falls on the same place for ever.
 struct Fixed(f64);

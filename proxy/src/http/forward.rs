@@ -1,7 +1,7 @@
 //! The way of a call over HTTP, in the same eight steps as in [`crate::forward`]:
 //! 1 admit, 2 route, 3 pick, 4 connect or reuse, 5 send, 6 again where it was
-//! never sent, 7 observe, 8 answer. Steps 7 and 8 end with the answer's body: see
-//! [`super::answer`].
+//! never sent, 7 observe, 8 answer. Steps 4 to 6 are in [`super::attempt`]; steps 7 and
+//! 8 end with the answer's body: see [`super::answer`].
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -10,29 +10,24 @@ use std::time::Instant;
 use bytes::Bytes;
 use codec::http::{Dialect, Version, answer as own, grpc, hop, outcome};
 use codec::{Fault, Outcome, Reason};
-use governance::EndpointId;
 use h2::Reason as ResetReason;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Method, Response, request, response};
 use hyper::upgrade::OnUpgrade;
-use tokio::time::timeout_at;
 
-use super::answer::{Answer, late};
+use super::answer::Answer;
+use super::attempt::{Came, End, Progress};
 use super::body::{Body, Upload};
 use super::call::Call;
 use super::caller::Caller;
-use super::faults::{full, lost, too_large};
-use super::first::First;
-use super::orders::{OnAnswer, Ordered, ending_of};
-use super::upstream::{Connected, NotConnected, Received, SendError, Terms};
-use super::{Http, h1_client, spoken_by, tunnel};
+use super::faults::too_large;
+use super::orders::{OnAnswer, Ordered};
+use super::upstream::Received;
+use super::{Http, spoken_by, tunnel};
 use crate::listener::Destination;
 use crate::observe::{Record, observe_record};
 use crate::orders::Ending;
 use crate::route::{self, Route, Tried};
-
-/// So often a call is given to a connection that takes no more.
-const UNSENT: u32 = 5;
 
 /// What becomes of a call.
 pub(super) enum Forwarded {
@@ -59,233 +54,68 @@ pub(super) struct Way<'a> {
 pub(super) async fn forward(
     http: &Rc<Http>,
     caller: &Rc<Caller>,
-    mut parts: request::Parts,
+    parts: request::Parts,
     body: Body,
-    mut upgrade: Option<Upgrade>,
+    upgrade: Option<Upgrade>,
 ) -> Forwarded {
     let dialect = Dialect::of(&parts.headers);
     let is_head = parts.method == Method::HEAD;
     let (started, on_answer) = (Instant::now(), RefCell::default());
     let way = Way { http, caller, dialect, started, is_head, on_answer };
-    let worker = &http.worker;
 
     // 1 admit
-    if parts.method == Method::CONNECT {
-        way.count_refused(&parts, Outcome::Fault(Reason::Denied));
-        return way.answer(own::connect_refused());
-    }
-    if let Some(fault) = way.not_admitted(&parts) {
-        return way.refuse(&parts, &fault);
+    if let Some(refused) = way.admit(&parts) {
+        return refused;
     }
 
-    let mut first = First::new(body);
-    let mut said = caller.version;
-    let mut tried = Tried::new();
-    let mut unsent_times = 0;
-    let mut was_refused = false;
-    let mut calls: Option<(Call, Upload)> = None;
-    let mut ordered: Option<Box<Ordered>> = None;
-    let mut repeats = false;
+    // 2 route, 3 pick
+    let mut progress = Progress::new(body, caller.version, upgrade);
+    let first = &mut progress.first;
+    let mut route = match way.route(&parts, &Tried::new(), first, false).await {
+        Ok(route) => way.with_cookie(&parts, route, first).await,
+        Err(fault) => {
+            way.ordered_wait(&parts, &fault).await;
+            return way.refuse(&parts, &fault);
+        }
+    };
+    let (mut call, upload) = match way.begin(&parts, &mut progress, &route).await {
+        Ok(begun) => begun,
+        Err(answer) => return answer,
+    };
+    let mut request = (parts, upload);
     loop {
-        // 2 route, 3 pick
-        let asked = ordered.as_ref().map_or(&parts, |ordered| ordered.asked());
-        let route = match (way.route(asked, &tried, &mut first, repeats).await, calls.is_none()) {
-            (Ok(route), true) => way.with_cookie(&parts, route, &mut first).await,
-            (Ok(route), false) => route,
-            (Err(fault), _) => {
-                let Some((mut call, _)) = calls else {
-                    way.ordered_wait(&parts, &fault).await;
-                    return way.refuse(&parts, &fault);
-                };
-                if was_refused {
-                    call.end(Outcome::ProviderError);
-                    return Forwarded::Reset(ResetReason::REFUSED_STREAM);
-                }
-                let ending = Ending::of(Outcome::Fault(fault.reason));
-                let resend = way.may_resend(&ordered, ending, None);
-                match way.resend(&mut ordered, &mut call, ending, resend).await {
-                    Some((head, upload)) => (parts, calls) = (head, Some((call, upload))),
-                    None => return way.fail(call, &fault),
-                }
-                repeats = true;
-                continue;
-            }
-        };
-        repeats = false;
-        let (mut call, upload) = match calls.take() {
-            Some(begun) => begun,
-            None => {
-                let mut call = way.call(&route);
-                let upload;
-                (ordered, upload) = Ordered::begin(&way, &parts, &mut first, &route.orders, &call);
-                if let Some(preflight) = way.preflight(&parts) {
-                    call.end(Outcome::Fault(Reason::Answered));
-                    return preflight;
-                }
-                if let Err(fault) = way.delay(&route).await {
-                    return way.fail(call, &fault);
-                }
-                if let Some(ordered) = &ordered {
-                    way.mirror(ordered, &route);
-                }
-                (call, upload)
-            }
-        };
-        if let Some(ordered) = &ordered {
-            (parts, said) = (ordered.request(), caller.version);
-        }
-        let version = way.version_to(&route);
-        let goes_on = version == Version::Http1 && upgrade.is_some();
-        if let Err(error) = hop::request(&mut parts, said, version) {
-            let fault = Fault::new(Reason::Unreadable, error.to_string(), "name the host");
-            return way.fail(call, &fault);
-        }
-        said = version;
-        way.set_token(&mut parts, &route);
-        if let Some((to, _)) = upgrade.as_ref().filter(|_| goes_on) {
-            hop::set_upgrade(&mut parts.headers, to.clone());
-        }
-
         // 4 connect or reuse, 5 send
-        let can_repeat = h1_client::can_repeat(&parts.method, &upload);
-        let endpoint = route.hop.endpoint;
-        let is_repeat = ordered.as_ref().is_some_and(|ordered| ordered.is_repeat());
-        let terms = Terms::of(worker, &route);
-        match terms.enter(is_repeat) {
-            Ok(place) => call.enter(place),
-            Err(fault) => return way.fail(call, &fault),
-        }
-        let attempt = async {
-            let connected = match Connected::get(http, &route, version, can_repeat, &terms).await {
-                Ok(connected) => connected,
-                Err(error) => return Attempt::NotConnected(error, Box::new((parts, upload))),
-            };
-            call.sent(endpoint, connected.peer());
-            match connected.send(parts, upload).await {
-                Ok(received) => Attempt::Answered(Box::new(received)),
-                Err(error) => Attempt::Failed(error),
-            }
-        };
-        let until_head = way.until_head(&route);
-        let deadline = ordered
-            .as_ref()
-            .map_or(until_head, |ordered| ordered.attempt_deadline(until_head, Instant::now()));
-        let attempt = match deadline {
-            Some(deadline) => timeout_at(deadline.into(), attempt).await.ok(),
-            None => Some(attempt.await),
-        };
+        let came = way.attempt(request, &mut progress, &mut call, &route).await;
 
         // 6 again
-        let (ending, end) = match attempt {
-            Some(Attempt::Answered(received)) => {
-                (ending_of(&received.parts), End::Answer(received))
-            }
-            Some(Attempt::NotConnected(NotConnected::Failed, unsent)) => {
-                worker.metrics.retried();
-                call.not_connected(endpoint, Instant::now());
-                tried = with(route.hop.tried, endpoint);
-                let (head, upload) = *unsent;
-                parts = head;
-                calls = Some((call, upload));
-                continue;
-            }
-            Some(Attempt::NotConnected(NotConnected::Full(waiting), _)) => {
-                (Ending::NotSent, End::Fault(full(waiting)))
-            }
-            Some(Attempt::NotConnected(NotConnected::Refused(fault), _)) => {
-                (Ending::NotSent, End::Fault(fault))
-            }
-            Some(Attempt::Failed(SendError::Unsent(unsent))) => {
-                call.unsent(Instant::now());
-                unsent_times += 1;
-                if unsent_times >= UNSENT {
-                    let fault = lost("every connection ended before it took the call");
-                    return way.fail(call, &fault);
+        request = match came {
+            Came::Unsent(request) => *request,
+            Came::Over(end) => return way.conclude(call, &route, &mut progress, end),
+            Came::Ended(ending, end) => {
+                match way.repeat(&mut progress, &mut call, &route, ending, end).await {
+                    Ok(request) => request,
+                    Err(end) => return way.conclude(call, &route, &mut progress, end),
                 }
-                tried = route.hop.tried;
-                let (head, upload) = *unsent;
-                parts = head;
-                calls = Some((call, upload));
-                continue;
             }
-            Some(Attempt::Failed(SendError::Refused(unsent))) => {
-                call.unsent(Instant::now());
-                was_refused = true;
-                tried = with(route.hop.tried, endpoint);
-                let (head, upload) = *unsent;
-                parts = head;
-                calls = Some((call, upload));
-                continue;
-            }
-            Some(Attempt::Failed(SendError::BrokenOff)) => {
-                call.end(Outcome::Cancelled);
-                let fault = Fault::new(
-                    Reason::Unreadable,
-                    "the request broke off before its end",
-                    "send it whole",
-                );
-                return way.answer(own::fault(dialect, &fault));
-            }
-            Some(Attempt::Failed(SendError::Reset(reason))) => {
-                let is_refused = reason == ResetReason::REFUSED_STREAM;
-                let ending = if is_refused { Ending::Refused } else { Ending::Reset };
-                (ending, End::Reset(reason))
-            }
-            Some(Attempt::Failed(SendError::TooLarge(limit))) => {
-                (Ending::NotSent, End::Fault(too_large(limit)))
-            }
-            Some(Attempt::Failed(SendError::Lost)) => {
-                (Ending::Reset, End::Fault(lost("the connection broke before the answer came")))
-            }
-            None => (Ending::TimedOut, End::Fault(late(&call))),
         };
-        let resend = way.may_resend(&ordered, ending, until_head);
-        // Where another attempt follows, what this one came to is for nobody: its
-        // connection is let go at once.
-        let end = if resend.is_some() { None } else { Some(end) };
-        if let Some((head, upload)) = way.resend(&mut ordered, &mut call, ending, resend).await {
-            tried = with(route.hop.tried, endpoint);
-            (parts, calls) = (head, Some((call, upload)));
-            (repeats, was_refused) = (true, false);
-            continue;
+        match way.route_again(&mut request, &mut progress, &mut call).await {
+            Ok(next) => route = next,
+            Err(end) => return way.conclude(call, &route, &mut progress, end),
         }
-        return match end.unwrap_or_else(|| End::Fault(lost("its request is kept no more"))) {
-            End::Answer(received) => {
-                let upgrade = upgrade.take().filter(|_| goes_on);
-                way.pass_on(call, &route, version, *received, upgrade)
-            }
-            End::Reset(reason) => {
-                call.end(Outcome::ProviderError);
-                Forwarded::Reset(reason)
-            }
-            End::Fault(fault) => way.fail(call, &fault),
-        };
     }
-}
-
-/// What a call comes to if no attempt follows.
-enum End {
-    Answer(Box<Received>),
-    Reset(ResetReason),
-    Fault(Fault),
-}
-
-/// Those that were tried, and one more.
-fn with(mut tried: Tried, endpoint: EndpointId) -> Tried {
-    if !tried.contains(&endpoint) {
-        tried.push(endpoint);
-    }
-    tried
-}
-
-/// What came of sending.
-enum Attempt {
-    Answered(Box<Received>),
-    NotConnected(NotConnected, Box<(request::Parts, Upload)>),
-    Failed(SendError),
 }
 
 impl Way<'_> {
+    /// Step 1: the answer to a call that is not even routed.
+    fn admit(&self, parts: &request::Parts) -> Option<Forwarded> {
+        if parts.method == Method::CONNECT {
+            self.count_refused(parts, Outcome::Fault(Reason::Denied));
+            return Some(self.answer(own::connect_refused()));
+        }
+        let fault = self.not_admitted(parts)?;
+        Some(self.refuse(parts, &fault))
+    }
+
     /// Why a call is not even routed, if it is not.
     fn not_admitted(&self, parts: &request::Parts) -> Option<Fault> {
         let length = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
@@ -305,6 +135,92 @@ impl Way<'_> {
                 "add http2 to the listener's `protocols`",
             )),
             _ => None,
+        }
+    }
+
+    /// Takes up a call that found its first route, and does what is done once.
+    ///
+    /// # Errors
+    /// With the answer to a call that is sent nowhere.
+    async fn begin(
+        &self,
+        parts: &request::Parts,
+        progress: &mut Progress,
+        route: &Route,
+    ) -> Result<(Call, Upload), Forwarded> {
+        let (worker, caller) = (self.http.worker.clone(), self.caller.clone());
+        let mut call = Call::new(worker, caller, self.dialect, route.method.clone(), self.started);
+        let (ordered, upload) =
+            Ordered::begin(self, parts, &mut progress.first, &route.orders, &call);
+        progress.ordered = ordered;
+        if let Some(preflight) = self.preflight(parts) {
+            call.end(Outcome::Fault(Reason::Answered));
+            return Err(preflight);
+        }
+        if let Err(fault) = self.delay(route).await {
+            return Err(self.fail(call, &fault));
+        }
+        if let Some(ordered) = &progress.ordered {
+            self.mirror(ordered, route);
+        }
+        Ok((call, upload))
+    }
+
+    /// Steps 2 and 3 before a further attempt, which may have to wait once more for
+    /// there being an endpoint.
+    ///
+    /// # Errors
+    /// With what the call comes to for which there is none.
+    async fn route_again(
+        &self,
+        request: &mut (request::Parts, Upload),
+        progress: &mut Progress,
+        call: &mut Call,
+    ) -> Result<Route, End> {
+        loop {
+            let Progress { first, ordered, tried, repeats, .. } = &mut *progress;
+            let asked = ordered.as_ref().map_or(&request.0, |ordered| ordered.asked());
+            let fault = match self.route(asked, tried, first, *repeats).await {
+                Ok(route) => return Ok(route),
+                Err(_) if progress.was_refused => {
+                    return Err(End::Reset(ResetReason::REFUSED_STREAM));
+                }
+                Err(fault) => fault,
+            };
+            let ending = Ending::of(Outcome::Fault(fault.reason));
+            let resend = self.may_resend(&progress.ordered, ending, None);
+            match self.resend(&mut progress.ordered, call, ending, resend).await {
+                Some(again) => *request = again,
+                None => return Err(End::Fault(fault)),
+            }
+            progress.repeats = true;
+        }
+    }
+
+    /// Steps 7 and 8: no attempt follows.
+    fn conclude(
+        &self,
+        mut call: Call,
+        route: &Route,
+        progress: &mut Progress,
+        end: End,
+    ) -> Forwarded {
+        match end {
+            End::Answer(received) => self.pass_on(call, route, *received, progress.upgrade.take()),
+            End::Reset(reason) => {
+                call.end(Outcome::ProviderError);
+                Forwarded::Reset(reason)
+            }
+            End::Fault(fault) => self.fail(call, &fault),
+            End::BrokenOff => {
+                call.end(Outcome::Cancelled);
+                let fault = Fault::new(
+                    Reason::Unreadable,
+                    "the request broke off before its end",
+                    "send it whole",
+                );
+                self.answer(own::fault(self.dialect, &fault))
+            }
         }
     }
 
@@ -348,10 +264,10 @@ impl Way<'_> {
         &self,
         mut call: Call,
         route: &Route,
-        version: Version,
         mut received: Received,
         upgrade: Option<Upgrade>,
     ) -> Forwarded {
+        let version = self.version_to(route);
         let mut parts = std::mem::replace(&mut received.parts, Response::new(()).into_parts().0);
         let switched = received.upgrade.take();
         let verdict = outcome::of_head(self.dialect, parts.status, &parts.headers);
@@ -369,12 +285,6 @@ impl Way<'_> {
         let deadline = route.timeout.map(|timeout| self.started + timeout);
         let answer = Answer::of(call, verdict, deadline, received);
         Forwarded::Answer(Box::new(parts), Box::new(answer))
-    }
-
-    /// A call that found a route.
-    fn call(&self, route: &Route) -> Call {
-        let (worker, caller) = (self.http.worker.clone(), self.caller.clone());
-        Call::new(worker, caller, self.dialect, route.method.clone(), self.started)
     }
 
     /// Steps 7 and 8 for a call that gets no answer but the mesh's.

@@ -3,7 +3,8 @@
 //!
 //! * [`forward`]: the way of a call, in the same eight steps as in
 //!   [`crate::forward`]. Here a call is a future: it lasts as long as its streams do,
-//!   and whoever drops it ends it on both sides. [`routing`]: steps 2 and 3 of it.
+//!   and whoever drops it ends it on both sides. [`routing`]: steps 2 and 3 of it;
+//!   [`attempt`]: steps 4 to 6.
 //! * [`h2_server`], [`h1_server`]: callers' connections; [`caller`]: what a call
 //!   knows of its own.
 //! * [`upstream`], [`h2_client`], [`h1_client`]: connections to endpoints.
@@ -18,6 +19,7 @@
 //! and `hyper` crates).
 
 mod answer;
+mod attempt;
 mod body;
 mod call;
 mod caller;

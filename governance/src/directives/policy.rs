@@ -12,8 +12,8 @@ use crate::settings::Balance;
 ///
 /// [`decide`](crate::decide()) follows its load balancing; the rest is for
 /// whoever sends the call. Equal policies of one compiled service are the same
-/// `Arc`, so that state can be kept by its address.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// `Arc`, so that state can be kept by its address. The default says nothing.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct TrafficPolicy {
     /// The rule: `DestinationRule/shop`.
     pub rule: Box<str>,

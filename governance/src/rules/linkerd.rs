@@ -40,12 +40,8 @@ pub(crate) fn read_profile(
     let policy = budget.map(|retry_budget| {
         Arc::new(TrafficPolicy {
             rule: site.label.into(),
-            balance: None,
-            hash: None,
-            warmup: None,
-            connection_pool: None,
-            outlier_detection: None,
             retry_budget: Some(retry_budget),
+            ..TrafficPolicy::default()
         })
     });
     RouteRule {

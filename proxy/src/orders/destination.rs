@@ -281,12 +281,8 @@ mod tests {
     fn policy(pool: ConnectionPool) -> Arc<TrafficPolicy> {
         Arc::new(TrafficPolicy {
             rule: "DestinationRule/shop".into(),
-            balance: None,
-            hash: None,
-            warmup: None,
             connection_pool: Some(pool),
-            outlier_detection: None,
-            retry_budget: None,
+            ..TrafficPolicy::default()
         })
     }
 

@@ -72,12 +72,8 @@ mod tests {
         let said = |pool| {
             let policy = TrafficPolicy {
                 rule: "DestinationRule/db".into(),
-                balance: None,
-                hash: None,
-                warmup: None,
                 connection_pool: Some(pool),
-                outlier_detection: None,
-                retry_budget: None,
+                ..TrafficPolicy::default()
             };
             Terms::new(&timeouts, Some(&policy))
         };

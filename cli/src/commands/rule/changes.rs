@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::OpenStore;
 use crate::commands::store;
 use crate::exit::Failure;
+use crate::print::Format;
 
 /// What became of a rule, in JSON.
 #[derive(Debug, Serialize)]
@@ -33,6 +34,21 @@ impl Outcome {
         match &self.hidden_by {
             Some(other) => writeln!(to, "  (does not count: {other} comes first)"),
             None => writeln!(to),
+        }
+    }
+
+    /// Prints it by itself; `then` is a further line for people.
+    pub(super) fn tell(&self, output: Format, then: Option<String>) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        match output {
+            Format::Text => {
+                self.print(&mut stdout)?;
+                then.map_or(Ok(()), |line| writeln!(stdout, "{line}"))
+            }
+            Format::Json => {
+                serde_json::to_writer(&mut stdout, self)?;
+                writeln!(stdout)
+            }
         }
     }
 }
@@ -65,6 +81,15 @@ impl Reason {
 }
 
 impl OpenStore {
+    /// Makes one change. Returns its revision.
+    pub(super) fn write_one(&self, change: Change<'_>, author: &Author) -> Result<i64, Failure> {
+        let (revisions, failure) = self.write(&[change], author);
+        match failure {
+            Some(failure) => Err(failure),
+            None => Ok(revisions.first().copied().unwrap_or_default()),
+        }
+    }
+
     /// Makes changes. Returns the revision of each that was made, and why the
     /// others were not.
     pub(super) fn write(

@@ -1,7 +1,5 @@
 //! `spanwire rule delete`.
 
-use std::io::{self, Write};
-
 use clap::Parser;
 use registry::rule_store::{Action, Change};
 
@@ -42,30 +40,17 @@ impl Delete {
         let Some(stored) = standing.counts() else { return Ok(absent(&self.key)) };
         let change =
             Change { standing: &standing, place: None, text: None, action: Action::Deleted };
-        let (revisions, failure) = store.write(&[change], &self.reason.author(""));
-        if let Some(failure) = failure {
-            return Err(failure);
-        }
+        let revision = store.write_one(change, &self.reason.author(""))?;
         let outcome = Outcome {
             key: self.key,
             result: "deleted",
             from: stored.from.clone(),
-            revision: revisions.first().copied().unwrap_or_default(),
+            revision,
             hidden_by: None,
         };
-        let mut stdout = io::stdout().lock();
-        match self.output {
-            Format::Text => {
-                outcome.print(&mut stdout)?;
-                if let Some(other) = standing.hidden() {
-                    writeln!(stdout, "counts now  {}@{}", other.from, other.revision)?;
-                }
-            }
-            Format::Json => {
-                serde_json::to_writer(&mut stdout, &outcome).map_err(io::Error::from)?;
-                writeln!(stdout)?;
-            }
-        }
+        let other = standing.hidden();
+        let counts_now = other.map(|one| format!("counts now  {}@{}", one.from, one.revision));
+        outcome.tell(self.output, counts_now)?;
         Ok(Exit::Done)
     }
 }

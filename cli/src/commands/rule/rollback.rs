@@ -1,7 +1,5 @@
 //! `spanwire rule rollback`.
 
-use std::io::{self, Write};
-
 use clap::Parser;
 use governance::{Compat, Origin, RuleSet, ScriptLimits};
 use registry::rule_store::{Action, Change, Place};
@@ -87,23 +85,12 @@ impl Rollback {
                 _ => None,
             };
             let change = Change { standing: &standing, place, text, action };
-            let (revisions, failure) = store.write(&[change], &self.reason.author(&why));
-            if let Some(failure) = failure {
-                return Err(failure);
-            }
+            outcome.revision = store.write_one(change, &self.reason.author(&why))?;
             let newest = store.read(&self.key)?.newest;
             outcome.result = Action::RolledBack.label();
             outcome.from = newest.map(|newest| newest.from).unwrap_or_default();
-            outcome.revision = revisions.first().copied().unwrap_or_default();
         }
-        let mut stdout = io::stdout().lock();
-        match self.output {
-            Format::Text => outcome.print(&mut stdout)?,
-            Format::Json => {
-                serde_json::to_writer(&mut stdout, &outcome).map_err(io::Error::from)?;
-                writeln!(stdout)?;
-            }
-        }
+        outcome.tell(self.output, None)?;
         Ok(Exit::Done)
     }
 

@@ -8,11 +8,11 @@ use bytes::Bytes;
 use codec::http::answer;
 use codec::http::outcome::Verdict;
 use codec::{Fault, Outcome, Reason};
-use http_body::{Frame, SizeHint};
+use http_body::SizeHint;
 use tokio::task::AbortHandle;
 use tokio::time::Sleep;
 
-use super::body::{Body, BodyError, Piece, Source, poll_frame};
+use super::body::{Body, BodyError, Piece, Source};
 use super::call::Call;
 use super::faults::lost;
 use super::upstream::Held;
@@ -164,23 +164,6 @@ impl Source for Answer {
             Some(deadline) => deadline.as_mut().poll(cx).map(|()| BodyError::Late),
             None => Poll::Pending,
         }
-    }
-}
-
-/// For hyper, which takes a piece when it has room for it.
-impl http_body::Body for Answer {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        poll_frame(&mut *self, cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.is_end()
     }
 
     fn size_hint(&self) -> SizeHint {

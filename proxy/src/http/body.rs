@@ -67,6 +67,39 @@ pub(super) trait Source {
     fn is_end(&self) -> bool;
     /// Whether it is given up although it goes on.
     fn poll_given_up(&mut self, cx: &mut Context<'_>) -> Poll<BodyError>;
+    /// How much is to come, as far as that is known.
+    fn size_hint(&self) -> SizeHint;
+}
+
+/// A source for hyper, which takes a piece when it has room for it.
+pub(super) struct Pulled<S>(pub(super) S);
+
+impl<S: Source + Unpin> http_body::Body for Pulled<S> {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let source = &mut self.0;
+        let frame = ready!(source.poll_piece(cx)).map(|piece| match piece? {
+            Piece::Data(data) => {
+                source.release(data.len());
+                Ok(Frame::data(data))
+            }
+            Piece::Trailers(trailers) => Ok(Frame::trailers(trailers)),
+        });
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
 }
 
 /// A part of a body.
@@ -231,23 +264,6 @@ impl Source for Upload {
     fn poll_given_up(&mut self, _: &mut Context<'_>) -> Poll<BodyError> {
         Poll::Pending
     }
-}
-
-/// For hyper, which takes a piece when it has room for it.
-impl http_body::Body for Upload {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        poll_frame(&mut *self, cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.is_end()
-    }
 
     fn size_hint(&self) -> SizeHint {
         match &self.body {
@@ -255,21 +271,6 @@ impl http_body::Body for Upload {
             Origin::Kept(reader) => reader.size_hint(),
         }
     }
-}
-
-/// [`Source::poll_piece`] in the terms of [`http_body::Body`].
-pub(super) fn poll_frame(
-    source: &mut impl Source,
-    cx: &mut Context<'_>,
-) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-    let frame = ready!(source.poll_piece(cx)).map(|piece| match piece? {
-        Piece::Data(data) => {
-            source.release(data.len());
-            Ok(Frame::data(data))
-        }
-        Piece::Trailers(trailers) => Ok(Frame::trailers(trailers)),
-    });
-    Poll::Ready(frame)
 }
 
 /// What a peer's error says of the stream that it ended, however deep hyper has

@@ -10,7 +10,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 
 use super::Http;
-use super::body::{Body, BodyError, Source as _, Upload, body_error_in};
+use super::body::{Body, BodyError, Pulled, Source as _, Upload, body_error_in};
 use super::liveness::Liveness;
 use super::socket::Socket;
 use super::upstream::{Held, Keep, NotConnected, Received, SendError, Terms};
@@ -27,7 +27,7 @@ const FRESH: Duration = Duration::from_secs(4);
 
 /// A connection that waits for its next request.
 pub(super) struct Idle {
-    sender: SendRequest<Upload>,
+    sender: SendRequest<Pulled<Upload>>,
     peer: Rc<str>,
     since: Instant,
     keep: Keep,
@@ -45,7 +45,7 @@ impl Idle {
 pub(super) struct Sender {
     http: Rc<Http>,
     endpoint: EndpointId,
-    sender: SendRequest<Upload>,
+    sender: SendRequest<Pulled<Upload>>,
     peer: Rc<str>,
     /// It had requests before.
     reused: bool,
@@ -141,12 +141,14 @@ impl Sender {
         upload: Upload,
     ) -> Result<Received, SendError> {
         let again = (self.reused && can_repeat(&parts.method, &upload)).then(|| parts.clone());
-        let sent = self.sender.try_send_request(Request::from_parts(parts, upload)).await;
+        let request = Request::from_parts(parts, Pulled(upload));
+        let sent = self.sender.try_send_request(request).await;
         let mut response = match sent {
             Ok(response) => response,
             Err(mut error) => {
                 if let Some(request) = error.take_message() {
-                    return Err(SendError::Unsent(Box::new(request.into_parts())));
+                    let (parts, Pulled(upload)) = request.into_parts();
+                    return Err(SendError::Unsent(Box::new((parts, upload))));
                 }
                 let error = error.error();
                 tracing::debug!(peer = &*self.peer, %error, "no answer came");

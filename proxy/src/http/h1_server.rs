@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 
 use super::Http;
 use super::answer::Answer;
-use super::body::Body;
+use super::body::{Body, Pulled};
 use super::caller::Caller;
 use super::forward::{Forwarded, forward};
 use super::liveness::Liveness;
@@ -66,7 +66,7 @@ async fn answer(
     http: &Rc<Http>,
     caller: &Rc<Caller>,
     mut request: Request<Incoming>,
-) -> Result<Response<Answer>, Infallible> {
+) -> Result<Response<Pulled<Answer>>, Infallible> {
     let tunnel = hop::upgrade(request.headers()).map(|to| (to, hyper::upgrade::on(&mut request)));
     let (parts, body) = request.into_parts();
     let body = if body.is_end_stream() { Body::Empty } else { Body::Http1(body) };
@@ -83,5 +83,5 @@ async fn answer(
             (parts, Answer::own(body))
         }
     };
-    Ok(Response::from_parts(parts, answer))
+    Ok(Response::from_parts(parts, Pulled(answer)))
 }

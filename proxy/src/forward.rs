@@ -164,7 +164,7 @@ pub(crate) fn go<C: FrameCodec>(
     let cluster = route.cluster.take();
     let wants_attempts = cluster.is_some() || (route.orders.want_attempts() && !one_way);
     if wants_attempts && !binds {
-        return effort::begin(engine, sending, route, cluster.unwrap_or_default(), now);
+        return effort::begin(engine, sending, route, cluster, now);
     }
     if let Err(unsent) = dispatch(engine, sending, &mut route, binds, now) {
         let Unsent { fault, to, request_bytes } = unsent;

@@ -54,6 +54,28 @@ pub(crate) struct Route {
     pub(crate) repeats: bool,
 }
 
+impl Route {
+    /// To a certain endpoint, at this place in the table, without terms.
+    pub(crate) fn to(
+        method: &Rc<Method>,
+        endpoint: EndpointId,
+        index: usize,
+        deadline: Instant,
+    ) -> Route {
+        Route {
+            method: method.clone(),
+            hop: Hop { endpoint, tried: Tried::new() },
+            index,
+            deadline,
+            timeout: None,
+            actives: 0,
+            cluster: None,
+            orders: Orders::default(),
+            repeats: false,
+        }
+    }
+}
+
 /// Which endpoint takes a call.
 #[derive(Debug, Clone)]
 pub(crate) struct Hop {

@@ -4,16 +4,17 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use bytes::BytesMut;
-use codec::{Fault, FrameCodec, Outcome};
+use codec::{Fault, FrameCodec};
 use governance::EndpointId;
 use governance::settings::Cluster;
 
 use super::{Effort, End, Failure, failback};
 use crate::actives::Permit;
 use crate::forward::Frame;
-use crate::framed::Engine;
-use crate::orders::{Ending, Repeat, is_repeated};
-use crate::route::{self, ATTEMPTS, Ask, Refusal, Route};
+use crate::framed::{Engine, Link};
+use crate::listener::ListenerContext;
+use crate::orders::{Ending, Repeat};
+use crate::route::{self, ATTEMPTS, Ask, Refusal, Route, Tried};
 use crate::send::{Sending, dispatch};
 
 impl<C: FrameCodec> Effort<C> {
@@ -27,7 +28,8 @@ impl<C: FrameCodec> Effort<C> {
         repeat: Option<Repeat>,
         now: Instant,
     ) {
-        route.deadline = self.attempt_deadline(now);
+        let deadline = self.wanted.attempt_deadline(Some(self.deadline), now);
+        route.deadline = deadline.unwrap_or(self.deadline);
         let mut progress = self.progress.borrow_mut();
         progress.in_flight += 1;
         if !progress.tried.contains(&route.hop.endpoint) {
@@ -76,17 +78,8 @@ impl<C: FrameCodec> Effort<C> {
     ) -> Result<(), Failure> {
         let tried = self.progress.borrow().tried.clone();
         let count = tried.len();
-        let head = C::head(frame.bytes());
-        let ask = Ask {
-            protocol: C::NAME,
-            listener: &self.listener,
-            head: &head,
-            caller: self.from.peer_host(),
-            started: now,
-            now,
-            tried,
-        };
-        let route = match route::select(&engine.worker, ask) {
+        let selected = select(engine, &self.from, &self.listener, frame.bytes(), tried, now);
+        let route = match selected {
             Ok(route) if route.repeats && !may_repeat => {
                 return Err(Failure::Fault(route::unreachable(&self.listener, count)));
             }
@@ -96,7 +89,6 @@ impl<C: FrameCodec> Effort<C> {
                 return Err(Failure::Fault(route::unknown(&self.method.service, None)));
             }
         };
-        drop(head);
         let permit = match engine.worker.published.actives.enter(&route) {
             Ok(permit) => permit,
             Err(full) => return Err(Failure::Fault(full.fault(now - self.started))),
@@ -128,6 +120,28 @@ impl<C: FrameCodec> Effort<C> {
     }
 }
 
+/// Routes a further attempt of a call.
+pub(super) fn select<C: FrameCodec>(
+    engine: &Engine<C>,
+    from: &Link<C>,
+    listener: &ListenerContext,
+    frame: &[u8],
+    tried: Tried,
+    now: Instant,
+) -> Result<Route, Refusal> {
+    let head = C::head(frame);
+    let ask = Ask {
+        protocol: C::NAME,
+        listener,
+        head: &head,
+        caller: from.peer_host(),
+        started: now,
+        now,
+        tried,
+    };
+    route::select(&engine.worker, ask)
+}
+
 /// An attempt was answered.
 pub(crate) fn answered<C: FrameCodec>(
     engine: &Rc<Engine<C>>,
@@ -136,14 +150,8 @@ pub(crate) fn answered<C: FrameCodec>(
     frame: Frame<'_>,
     now: Instant,
 ) {
-    let is_broadcast = effort.policy.cluster == Cluster::Broadcast && effort.repeats.is_none();
-    let is_failure = match C::outcome(frame.bytes()) {
-        Outcome::ProviderError => true,
-        Outcome::BusinessException if is_broadcast => true,
-        outcome => effort
-            .retry()
-            .is_some_and(|(directives, retry)| is_repeated(directives, retry, Ending::of(outcome))),
-    };
+    let outcome = C::outcome(frame.bytes());
+    let is_failure = effort.wanted.is_failure(outcome, Ending::of(outcome));
     if is_failure && !effort.progress.borrow().is_done {
         return effort.missed(engine, Some(peer), Failure::Answer(frame.into_owned()), now);
     }
@@ -156,7 +164,7 @@ pub(crate) fn answered<C: FrameCodec>(
     if effort.repeats.is_some() {
         return failback::answered(engine, effort);
     }
-    if is_broadcast {
+    if effort.wanted.cluster() == Cluster::Broadcast {
         return effort.go_on(engine, Some(peer), Some(frame), now);
     }
     effort.finish(engine, Some(peer), End::Answer(frame), now);
@@ -186,7 +194,7 @@ pub(crate) fn unsent<C: FrameCodec>(
     progress.unsent += 1;
     progress.tried.retain(|endpoint| Some(*endpoint) != again);
     let is_lost = progress.is_done
-        || effort.policy.cluster == Cluster::Broadcast
+        || effort.wanted.cluster() == Cluster::Broadcast
         || progress.unsent >= ATTEMPTS
         || now >= effort.deadline;
     let tried = progress.tried.len();

@@ -2,6 +2,7 @@
 //! five seconds, as often as the rule says, wherever they are routed then. Nobody
 //! waits for them; what came of it is counted.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -12,24 +13,48 @@ use super::kept::KeptFrame;
 use super::{Effort, Progress};
 use crate::forward::Frame;
 use crate::framed::Engine;
-use crate::metrics::Failback;
+use crate::metrics::{Failback, WorkerMetrics};
 
 /// Dubbo's `RETRY_FAILED_PERIOD`.
-const PERIOD: Duration = Duration::from_secs(5);
+pub(crate) const PERIOD: Duration = Duration::from_secs(5);
 /// Dubbo's `DEFAULT_FAILBACK_TASKS`, for each worker.
 const MOST: usize = 100;
 
+/// The calls of one engine that are repeated in the background.
+#[derive(Debug, Default)]
+pub(crate) struct Failbacks {
+    count: Cell<usize>,
+}
+
+impl Failbacks {
+    /// One more, if there is room for it; counted in either case.
+    pub(crate) fn begin(&self, metrics: &WorkerMetrics) -> bool {
+        let has_room = self.count.get() < MOST;
+        if has_room {
+            self.count.set(self.count.get() + 1);
+        } else {
+            metrics.failback(Failback::Dropped);
+        }
+        has_room
+    }
+
+    /// One of them is over.
+    pub(crate) fn end(&self, came_to: Failback, metrics: &WorkerMetrics) {
+        self.count.set(self.count.get().saturating_sub(1));
+        metrics.failback(came_to);
+    }
+}
+
 /// Repeats a failed call later, as far as there is room and its request was kept.
 pub(super) fn enqueue<C: FrameCodec>(engine: &Rc<Engine<C>>, failed: &Effort<C>) {
-    if failed.policy.resends == 0 {
+    if failed.wanted.resends() == 0 {
         return;
     }
+    let metrics = &engine.worker.metrics;
     match failed.frame.take() {
-        Some(frame) if engine.failbacks.get() < MOST => {
-            engine.failbacks.set(engine.failbacks.get() + 1);
-            later(engine, failed, frame, 0);
-        }
-        _ => engine.worker.metrics.failback(Failback::Dropped),
+        Some(frame) if engine.failbacks.begin(metrics) => later(engine, failed, frame, 0),
+        Some(_) => {}
+        None => metrics.failback(Failback::Dropped),
     }
 }
 
@@ -37,8 +62,8 @@ pub(super) fn enqueue<C: FrameCodec>(engine: &Rc<Engine<C>>, failed: &Effort<C>)
 pub(super) fn missed<C: FrameCodec>(engine: &Rc<Engine<C>>, failed: Rc<Effort<C>>) {
     let repeats = failed.repeats.unwrap_or(0);
     match failed.frame.take() {
-        Some(frame) if repeats < failed.policy.resends => later(engine, &failed, frame, repeats),
-        _ => end(engine, Failback::GivenUp),
+        Some(frame) if repeats < failed.wanted.resends() => later(engine, &failed, frame, repeats),
+        _ => engine.failbacks.end(Failback::GivenUp, &engine.worker.metrics),
     }
 }
 
@@ -46,12 +71,7 @@ pub(super) fn missed<C: FrameCodec>(engine: &Rc<Engine<C>>, failed: Rc<Effort<C>
 pub(super) fn answered<C: FrameCodec>(engine: &Engine<C>, effort: &Effort<C>) {
     effort.progress.borrow_mut().is_done = true;
     effort.frame.take();
-    end(engine, Failback::Answered);
-}
-
-fn end<C: FrameCodec>(engine: &Engine<C>, came_to: Failback) {
-    engine.failbacks.set(engine.failbacks.get().saturating_sub(1));
-    engine.worker.metrics.failback(came_to);
+    engine.failbacks.end(Failback::Answered, &engine.worker.metrics);
 }
 
 fn later<C: FrameCodec>(
@@ -67,8 +87,7 @@ fn later<C: FrameCodec>(
         listener: failed.listener.clone(),
         origin: failed.origin,
         method: failed.method.clone(),
-        policy: failed.policy.clone(),
-        orders: failed.orders.clone(),
+        wanted: failed.wanted.clone(),
         started: now + PERIOD,
         deadline: now + PERIOD + time,
         request_bytes: failed.request_bytes,

@@ -3,18 +3,16 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Instant;
 
 use codec::FrameCodec;
-use governance::ClusterPolicy;
 
-use super::{Effort, Progress};
+use super::{Effort, Progress, Wanted};
 use crate::forward::Frame;
 use crate::framed::{Engine, Link};
 use crate::listener::ListenerContext;
 use crate::orders::Orders;
-use crate::route::{Hop, Route, Tried};
+use crate::route::Route;
 use crate::send::{Sending, dispatch};
 
 /// A call: who made it, where it came in, its frame and origin.
@@ -33,8 +31,7 @@ pub(crate) fn mirror<C: FrameCodec>(
         listener: listener.clone(),
         origin,
         method: route.method.clone(),
-        policy: Arc::new(ClusterPolicy::default()),
-        orders: Orders::default(),
+        wanted: Wanted::new(None, Orders::default()),
         started: now,
         deadline: route.deadline,
         request_bytes: frame.len() as u32,
@@ -44,17 +41,7 @@ pub(crate) fn mirror<C: FrameCodec>(
     });
     for index in route.orders.mirrors.iter() {
         let Some(endpoint) = route.method.id_of(index) else { continue };
-        let mut copy = Route {
-            method: route.method.clone(),
-            hop: Hop { endpoint, tried: Tried::new() },
-            index,
-            deadline: route.deadline,
-            timeout: None,
-            actives: 0,
-            cluster: None,
-            orders: Orders::default(),
-            repeats: false,
-        };
+        let mut copy = Route::to(&route.method, endpoint, index, route.deadline);
         let sending = Sending {
             from: &effort.from,
             listener,

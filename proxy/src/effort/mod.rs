@@ -7,8 +7,10 @@
 //! while it may have to be sent again.
 //!
 //! * [`attempt`]: each by itself; [`several`]: those of one call to several endpoints.
-//! * [`resend`]: whether a failed attempt is followed by another, and when;
-//!   [`mod@mirror`]: copies whose answers nobody waits for.
+//! * [`wanted`]: which attempts have failed, whether another follows, and what the caller
+//!   gets; calls over HTTP, which are no efforts, go by it too.
+//! * [`resend`]: another attempt after a failed one; [`mod@mirror`]: copies whose answers
+//!   nobody waits for.
 //! * [`kept`]: requests kept, within a bound.
 //! * [`failback`]: failed calls repeated in the background.
 //!
@@ -21,6 +23,7 @@ mod kept;
 mod mirror;
 mod resend;
 mod several;
+mod wanted;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -42,11 +45,14 @@ use crate::route::{Route, Tried};
 use crate::send::{self, Sending};
 
 pub(crate) use attempt::{answered, failed, unsent};
+pub(crate) use failback::Failbacks;
 use kept::KeptFrame;
 pub(crate) use kept::{Kept, Room};
 pub(crate) use mirror::mirror;
 use resend::Last;
-use several::{everybody, shout};
+pub(crate) use several::everybody;
+use several::shout;
+pub(crate) use wanted::{Resend, Wanted};
 
 /// A call in several attempts.
 pub(crate) struct Effort<C: FrameCodec> {
@@ -54,9 +60,7 @@ pub(crate) struct Effort<C: FrameCodec> {
     listener: Rc<ListenerContext>,
     origin: C::Origin,
     method: Rc<Method>,
-    policy: Arc<ClusterPolicy>,
-    /// What its first route orders: retries, and within which limits.
-    orders: Orders,
+    wanted: Wanted,
     started: Instant,
     deadline: Instant,
     request_bytes: u32,
@@ -105,21 +109,23 @@ pub(crate) fn begin<C: FrameCodec>(
     engine: &Rc<Engine<C>>,
     sending: Sending<'_, C>,
     route: Route,
-    policy: Arc<ClusterPolicy>,
+    policy: Option<Arc<ClusterPolicy>>,
     now: Instant,
 ) {
     let worker = &engine.worker;
     let Sending { from, listener, frame, one_way, origin, started, permit, .. } = sending;
-    let orders = Orders { delay: None, ..route.orders.clone() };
-    let everybody = match policy.cluster {
-        Cluster::Broadcast => everybody(engine, &route),
+    let wanted = Wanted::new(policy, Orders { delay: None, ..route.orders.clone() });
+    let cluster = wanted.cluster();
+    let everybody = match cluster {
+        Cluster::Broadcast => everybody(worker, &route),
         _ => Vec::new(),
     };
     if one_way {
-        return shout(engine, (from, listener, frame, origin), &route, &policy, everybody, now);
+        return shout(engine, (from, listener, frame, origin), &route, &wanted, everybody, now);
     }
-    let is_broadcast = policy.cluster == Cluster::Broadcast;
-    let kept = if is_broadcast || policy.resends > 0 || orders.want_attempts() {
+    let is_broadcast = cluster == Cluster::Broadcast;
+    // The attempts of a fork begin at once.
+    let kept = if wanted.keeps_request() && cluster != Cluster::Forking {
         engine.kept.keep(frame.bytes(), worker.limits.buffer)
     } else {
         None
@@ -136,8 +142,7 @@ pub(crate) fn begin<C: FrameCodec>(
         repeats: None,
         frame: RefCell::new(kept),
         progress: RefCell::default(),
-        policy,
-        orders,
+        wanted,
     });
     send::admitted(engine, from);
     if is_broadcast && !has_frame {
@@ -150,7 +155,7 @@ pub(crate) fn begin<C: FrameCodec>(
         return effort.conclude(engine, None, Failure::Fault(fault), now);
     }
     effort.progress.borrow_mut().is_sending = true;
-    match effort.policy.cluster {
+    match cluster {
         Cluster::Broadcast => {
             let mut progress = effort.progress.borrow_mut();
             progress.total = everybody.len();
@@ -178,7 +183,7 @@ impl<C: FrameCodec> Effort<C> {
             return failback::missed(engine, self.clone());
         }
         let is_over = self.from.is_closed() || now >= self.deadline;
-        if self.policy.cluster == Cluster::Broadcast && !is_over {
+        if self.wanted.cluster() == Cluster::Broadcast && !is_over {
             return self.next_of_broadcast(engine, peer, failure, now);
         }
         let kept = self.frame.borrow().as_ref().map(KeptFrame::bytes);
@@ -204,18 +209,13 @@ impl<C: FrameCodec> Effort<C> {
             Failure::Fault(fault) => Some(fault.reason),
             Failure::Answer(_) => None,
         };
-        if self.policy.cluster == Cluster::Failback {
+        if self.wanted.cluster() == Cluster::Failback {
             failback::enqueue(engine, self);
         }
-        let empty = Substitute::EMPTY;
-        let mock = self.policy.mock.as_ref();
-        let end = match self.policy.cluster {
-            Cluster::Failsafe | Cluster::Failback => End::Substitute(&empty, reason),
-            _ => match (mock, failure) {
-                (Some(mock), _) => End::Substitute(&mock.answer, reason),
-                (None, Failure::Answer(frame)) => End::Answer(Frame::Owned(frame)),
-                (None, Failure::Fault(fault)) => End::Fault(fault),
-            },
+        let end = match (self.wanted.instead(), failure) {
+            (Some(answer), _) => End::Substitute(answer, reason),
+            (None, Failure::Answer(frame)) => End::Answer(Frame::Owned(frame)),
+            (None, Failure::Fault(fault)) => End::Fault(fault),
         };
         self.finish(engine, peer, end, now);
     }

@@ -2,25 +2,15 @@
 //! configurator or a route says so.
 
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use codec::{FrameCodec, Outcome};
-use governance::Dice as _;
-use governance::directives::{Directives, RetryPolicy};
-use governance::settings::Cluster;
 
-use super::{Effort, Failure};
+use super::{Effort, Failure, Resend};
 use crate::forward::Frame;
 use crate::framed::Engine;
-use crate::orders::{Ending, Repeat, backoff, is_repeated};
-
-/// One more attempt that may be.
-pub(super) struct Resend {
-    wait: Duration,
-    /// Its place among the retries that a destination rule allows.
-    repeat: Option<Repeat>,
-}
+use crate::orders::{Ending, Repeat};
 
 /// What a call came to so far.
 pub(super) struct Last {
@@ -38,20 +28,7 @@ impl Failure {
 }
 
 impl<C: FrameCodec> Effort<C> {
-    /// How its route wants failed attempts repeated.
-    pub(super) fn retry(&self) -> Option<(&Directives, &RetryPolicy)> {
-        let directives = self.orders.directives.as_deref()?;
-        Some((directives, directives.retry.as_ref()?))
-    }
-
-    /// Until when an attempt that begins now may take.
-    pub(super) fn attempt_deadline(&self, now: Instant) -> Instant {
-        let own = self.retry().and_then(|(_, retry)| retry.per_try_timeout);
-        own.map_or(self.deadline, |own| self.deadline.min(now + own))
-    }
-
-    /// Whether another attempt may follow. A route's retries count before those of a
-    /// configurator.
+    /// Whether another attempt may follow.
     pub(super) fn may_resend(
         &self,
         engine: &Engine<C>,
@@ -59,23 +36,8 @@ impl<C: FrameCodec> Effort<C> {
         now: Instant,
     ) -> Option<Resend> {
         let resent = self.progress.borrow().resent;
-        if self.policy.cluster != Cluster::Failover {
-            return None;
-        }
-        let Some((directives, retry)) = self.retry() else {
-            let resend = Resend { wait: Duration::ZERO, repeat: None };
-            return (resent < self.policy.resends).then_some(resend);
-        };
-        if resent >= retry.attempts || !is_repeated(directives, retry, failure.ending::<C>()) {
-            return None;
-        }
-        let worker = &engine.worker;
-        let repeat = match &self.orders.policy {
-            Some(policy) => Some(worker.destination(policy, now).may_repeat(policy, now)?),
-            None => None,
-        };
-        let wait = backoff(retry, resent, worker.dice.borrow_mut().roll());
-        Some(Resend { wait, repeat })
+        let (ending, deadline) = (failure.ending::<C>(), Some(self.deadline));
+        self.wanted.may_resend(&engine.worker, ending, resent, deadline, now)
     }
 
     /// Sends it once more. What it came to before is the better answer where it can go

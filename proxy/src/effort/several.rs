@@ -5,22 +5,23 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use codec::FrameCodec;
+use governance::EndpointId;
 use governance::settings::Cluster;
-use governance::{ClusterPolicy, EndpointId};
 
+use super::attempt::select;
 use super::kept::KeptFrame;
-use super::{Effort, End, Failure};
+use super::{Effort, End, Failure, Wanted};
 use crate::actives::Permit;
 use crate::forward::Frame;
 use crate::framed::{Engine, Link};
 use crate::listener::ListenerContext;
-use crate::orders::Orders;
-use crate::route::{self, Ask, Hop, Route, Tried};
+use crate::route::{Hop, Route, Tried};
 use crate::send::{Sending, dispatch};
+use crate::worker::Worker;
 
 /// Every endpoint that the last decision left.
-pub(super) fn everybody<C: FrameCodec>(engine: &Engine<C>, route: &Route) -> Vec<EndpointId> {
-    let scratch = engine.worker.scratch.borrow();
+pub(crate) fn everybody(worker: &Worker, route: &Route) -> Vec<EndpointId> {
+    let scratch = worker.scratch.borrow();
     scratch.candidates().filter_map(|index| route.method.id_of(index)).collect()
 }
 
@@ -33,17 +34,17 @@ pub(super) fn shout<C: FrameCodec>(
     engine: &Rc<Engine<C>>,
     (from, listener, frame, origin): OneWay<'_, C>,
     route: &Route,
-    policy: &ClusterPolicy,
+    wanted: &Wanted,
     everybody: Vec<EndpointId>,
     now: Instant,
 ) {
-    let mut to = match policy.cluster {
+    let mut to = match wanted.cluster() {
         Cluster::Broadcast => everybody,
         _ => vec![route.hop.endpoint],
     };
-    if policy.cluster == Cluster::Forking {
+    if wanted.cluster() == Cluster::Forking {
         let mut tried: Tried = to.iter().copied().collect();
-        while let Some(more) = another(engine, from, listener, frame.bytes(), &tried, policy, now) {
+        while let Some(more) = another(engine, from, listener, frame.bytes(), &tried, wanted, now) {
             tried.push(more.hop.endpoint);
             to.push(more.hop.endpoint);
         }
@@ -80,23 +81,14 @@ fn another<C: FrameCodec>(
     listener: &ListenerContext,
     frame: &[u8],
     tried: &Tried,
-    policy: &ClusterPolicy,
+    wanted: &Wanted,
     now: Instant,
 ) -> Option<Route> {
-    if policy.forks > 0 && tried.len() >= policy.forks as usize {
+    if wanted.has_forks(tried.len()) {
         return None;
     }
-    let head = C::head(frame);
-    let ask = Ask {
-        protocol: C::NAME,
-        listener,
-        head: &head,
-        caller: from.peer_host(),
-        started: now,
-        now,
-        tried: tried.clone(),
-    };
-    route::select(&engine.worker, ask).ok().filter(|route| !route.repeats)
+    let selected = select(engine, from, listener, frame, tried.clone(), now);
+    selected.ok().filter(|route| !route.repeats)
 }
 
 impl<C: FrameCodec> Effort<C> {
@@ -114,7 +106,7 @@ impl<C: FrameCodec> Effort<C> {
         loop {
             let tried = self.progress.borrow().tried.clone();
             let next =
-                another(engine, &self.from, &self.listener, bytes, &tried, &self.policy, now);
+                another(engine, &self.from, &self.listener, bytes, &tried, &self.wanted, now);
             let Some(route) = next else { return };
             match engine.worker.published.actives.enter(&route) {
                 Ok(permit) => self.send(engine, Frame::Borrowed(bytes), route, permit, None, now),
@@ -135,17 +127,7 @@ impl<C: FrameCodec> Effort<C> {
         loop {
             let Some(endpoint) = self.progress.borrow_mut().rest.pop() else { return false };
             let Some(index) = self.method.index_of(endpoint) else { continue };
-            let route = Route {
-                method: self.method.clone(),
-                hop: Hop { endpoint, tried: Tried::new() },
-                index,
-                deadline: self.deadline,
-                timeout: None,
-                actives: 0,
-                cluster: None,
-                orders: Orders::default(),
-                repeats: false,
-            };
+            let route = Route::to(&self.method, endpoint, index, self.deadline);
             self.send(engine, frame, route, None, None, now);
             return true;
         }
@@ -160,8 +142,7 @@ impl<C: FrameCodec> Effort<C> {
         now: Instant,
     ) {
         let mut progress = self.progress.borrow_mut();
-        let percent = progress.failed * 100;
-        if percent >= progress.total * self.policy.fail_percent as usize {
+        if self.wanted.gives_up(progress.failed, progress.total) {
             drop(progress);
             return self.conclude(engine, peer, failure, now);
         }

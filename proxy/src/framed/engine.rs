@@ -15,7 +15,7 @@ use super::buffers::Buffers;
 use super::link::{Link, Role, State};
 use super::output::OWN_FROM;
 use crate::actives::Queue;
-use crate::effort::Kept;
+use crate::effort::{Failbacks, Kept};
 use crate::forward::Frame;
 use crate::listener::ListenerContext;
 use crate::parked::{Parked, Parking};
@@ -46,7 +46,7 @@ pub(crate) struct Engine<C: FrameCodec> {
     /// Requests kept to be sent again.
     pub(crate) kept: Kept,
     /// Calls that are repeated in the background.
-    pub(crate) failbacks: Cell<usize>,
+    pub(crate) failbacks: Failbacks,
     dirty: RefCell<Vec<Rc<Link<C>>>>,
     flusher: RefCell<Option<Waker>>,
 }
@@ -66,7 +66,7 @@ impl<C: FrameCodec> Engine<C> {
             parking: Parking::new(),
             waiting: Queue::new(),
             kept: Kept::default(),
-            failbacks: Cell::new(0),
+            failbacks: Failbacks::default(),
             dirty: RefCell::default(),
             flusher: RefCell::default(),
         })

@@ -135,7 +135,7 @@ impl Way<'_> {
         let deadline = progress
             .ordered
             .as_ref()
-            .map_or(until_head, |ordered| ordered.attempt_deadline(until_head, Instant::now()));
+            .map_or(until_head, |one| one.wanted.attempt_deadline(until_head, Instant::now()));
         let sending = self.send((parts, upload), call, route, version, &terms);
         let sent = match deadline {
             Some(deadline) => timeout_at(deadline.into(), sending).await.ok(),

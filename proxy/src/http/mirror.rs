@@ -15,8 +15,7 @@ use super::forward::Way;
 use super::orders::{Ordered, shadow};
 use super::tape::Whole;
 use super::upstream::{Connected, Terms};
-use crate::orders::Orders;
-use crate::route::{Hop, Route, Tried};
+use crate::route::Route;
 
 /// How long a copy may take, answer included, where the call has no deadline.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -28,17 +27,7 @@ impl Way<'_> {
         let deadline = self.until_head(route).unwrap_or_else(|| Instant::now() + LONGEST);
         for index in route.orders.mirrors.iter() {
             let Some(endpoint) = route.method.id_of(index) else { continue };
-            let copy = Route {
-                method: route.method.clone(),
-                hop: Hop { endpoint, tried: Tried::new() },
-                index,
-                deadline,
-                timeout: None,
-                actives: 0,
-                cluster: None,
-                orders: Orders::default(),
-                repeats: false,
-            };
+            let copy = Route::to(&route.method, endpoint, index, deadline);
             let version = self.version_to(&copy);
             let mut parts = ordered.request();
             shadow(&mut parts);

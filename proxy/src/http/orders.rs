@@ -13,9 +13,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use codec::http::{grpc, head};
 use codec::{Fault, Reason};
-use governance::Dice as _;
-use governance::Directives;
 use governance::directives::{HashSource, HeaderEdit, Rewrite};
+use governance::{Dice as _, Directives};
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
@@ -31,23 +30,17 @@ use super::call::Call;
 use super::first::First;
 use super::forward::{Forwarded, Way};
 use super::tape::Tape;
-use crate::orders::{Ending, Orders, Repeat, backoff, is_repeated};
+use crate::effort::{Resend, Wanted};
+use crate::orders::{Ending, Orders, Repeat};
 use crate::route::{Route, Tried};
-use crate::worker::Worker;
 
 /// A call that something is ordered for.
 pub(super) struct Ordered {
     asked: request::Parts,
     /// The body, where it may be sent more than once.
     pub(super) tape: Option<Tape>,
-    orders: Orders,
+    pub(super) wanted: Wanted,
     resent: u32,
-    repeat: Option<Repeat>,
-}
-
-/// One more attempt that may be.
-pub(super) struct Resend {
-    wait: Duration,
     repeat: Option<Repeat>,
 }
 
@@ -65,7 +58,8 @@ impl Ordered {
         if orders.directives.is_none() && orders.policy.is_none() {
             return (None, Upload::new(body, count, limits.body));
         }
-        let is_kept = orders.want_attempts() || !orders.mirrors.is_empty();
+        let wanted = Wanted::new(None, orders.clone());
+        let is_kept = wanted.keeps_request() || !orders.mirrors.is_empty();
         let (tape, upload) = if is_kept {
             let tape = Tape::new(body, way.http.kept.room(), limits.buffer);
             let upload = Upload::kept(&tape, count, limits.body);
@@ -74,8 +68,7 @@ impl Ordered {
             (None, Upload::new(body, count, limits.body))
         };
         way.on_answer.borrow_mut().begin(orders, parts);
-        let orders = orders.clone();
-        let ordered = Ordered { asked: parts.clone(), tape, orders, resent: 0, repeat: None };
+        let ordered = Ordered { asked: parts.clone(), tape, wanted, resent: 0, repeat: None };
         (Some(Box::new(ordered)), upload)
     }
 
@@ -87,7 +80,7 @@ impl Ordered {
     /// The request as the route wants it.
     pub(super) fn request(&self) -> request::Parts {
         let mut parts = self.asked.clone();
-        if let Some(directives) = &self.orders.directives {
+        if let Some(directives) = &self.wanted.orders.directives {
             if let Some(rewrite) = &directives.rewrite {
                 rewritten(&mut parts, rewrite);
             }
@@ -101,49 +94,9 @@ impl Ordered {
         self.repeat.is_some()
     }
 
-    /// Until when an attempt that begins now may take.
-    pub(super) fn attempt_deadline(
-        &self,
-        deadline: Option<Instant>,
-        now: Instant,
-    ) -> Option<Instant> {
-        let retry =
-            self.orders.directives.as_ref().and_then(|directives| directives.retry.as_ref());
-        let own = retry.and_then(|retry| retry.per_try_timeout).map(|own| now + own);
-        match (deadline, own) {
-            (Some(deadline), Some(own)) => Some(deadline.min(own)),
-            (deadline, own) => deadline.or(own),
-        }
-    }
-
-    /// Whether another attempt may follow one that ended so.
-    pub(super) fn may_resend(
-        &self,
-        worker: &Worker,
-        ending: Ending,
-        deadline: Option<Instant>,
-    ) -> Option<Resend> {
-        let now = Instant::now();
-        let directives = self.orders.directives.as_deref()?;
-        let retry = directives.retry.as_ref()?;
-        let is_wanted = self.resent < retry.attempts && is_repeated(directives, retry, ending);
-        if !is_wanted || !self.tape.as_ref().is_some_and(Tape::is_kept) {
-            return None;
-        }
-        let wait = backoff(retry, self.resent, worker.dice.borrow_mut().roll());
-        if deadline.is_some_and(|deadline| now + wait >= deadline) {
-            return None;
-        }
-        let repeat = match &self.orders.policy {
-            Some(policy) => Some(worker.destination(policy, now).may_repeat(policy, now)?),
-            None => None,
-        };
-        Some(Resend { wait, repeat })
-    }
-
     /// Until when the call may take, as its route says.
     fn deadline(&self, way: &Way<'_>) -> Option<Instant> {
-        self.orders.directives.as_ref()?.timeout.map(|timeout| way.started + timeout)
+        self.wanted.orders.directives.as_ref()?.timeout.map(|timeout| way.started + timeout)
     }
 }
 
@@ -240,7 +193,11 @@ impl Way<'_> {
         deadline: Option<Instant>,
     ) -> Option<Resend> {
         let ordered = ordered.as_ref()?;
-        ordered.may_resend(&self.http.worker, ending, deadline.or(ordered.deadline(self)))
+        if !ordered.tape.as_ref().is_some_and(Tape::is_kept) {
+            return None;
+        }
+        let (deadline, now) = (deadline.or(ordered.deadline(self)), Instant::now());
+        ordered.wanted.may_resend(&self.http.worker, ending, ordered.resent, deadline, now)
     }
 
     /// Waits for the time of another attempt, if there is one: its request.

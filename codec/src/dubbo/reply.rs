@@ -118,12 +118,7 @@ pub(super) fn write_substitute(origin: Origin, answer: &Substitute, out: &mut By
         }
         Substitute::Exception { class, message } => {
             kind(out, ResponseType::Exception);
-            let code = (class == RPC_EXCEPTION).then_some(0);
-            if is_jsonb {
-                jsonb::document(out, |out| jsonb_exception(out, class, code, message));
-            } else {
-                hessian2_exception(out, class, code, message);
-            }
+            exception(serialization, class, message, out);
         }
         Substitute::Value(Value::Null) => kind(out, ResponseType::Null),
         Substitute::Value(value) => {
@@ -136,6 +131,17 @@ pub(super) fn write_substitute(origin: Origin, answer: &Substitute, out: &mut By
         }
     }
     header::set_body_len(out, start);
+}
+
+/// Appends an exception of a Java class, in fastjson2's form where that is the
+/// serialization, and else in hessian2's.
+pub fn exception(serialization: Serialization, class: &str, message: &str, out: &mut BytesMut) {
+    let code = (class == RPC_EXCEPTION).then_some(0);
+    if serialization == Serialization::Fastjson2 {
+        jsonb::document(out, |out| jsonb_exception(out, class, code, message));
+    } else {
+        hessian2_exception(out, class, code, message);
+    }
 }
 
 /// The class of the mesh's own exceptions.

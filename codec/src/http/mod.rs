@@ -6,6 +6,7 @@
 //! * [`hop`]: what belongs to one connection and is not passed on, and how a head
 //!   is said in the other version of HTTP.
 //! * [`answer`]: the mesh's own answers: problem+json, or a gRPC status.
+//! * [`substitute`]: what a rule answers in a provider's place.
 //! * [`outcome`]: how a call ended, from its response.
 //! * [`framing`]: where HTTP/1.1 requests end, read strictly.
 //!
@@ -19,6 +20,7 @@ pub mod grpc;
 pub mod head;
 pub mod hop;
 pub mod outcome;
+pub mod substitute;
 
 pub use dialect::Dialect;
 pub use head::Head;

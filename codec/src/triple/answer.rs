@@ -12,9 +12,20 @@
 //! answered, whatever the status.
 
 use ::http::{HeaderMap, HeaderValue};
+use bytes::{BufMut, Bytes, BytesMut};
 
+use super::message::PREFIX;
+use super::wrapper;
+use crate::dubbo::Serialization;
+use crate::dubbo::reply::exception;
 use crate::fault::Fault;
 use crate::http::{answer, grpc};
+use crate::substitute::Substitute;
+use crate::{hessian2, jsonb};
+
+/// What [`EXCEPTION`](super::EXCEPTION) says of an exception of the provider's code
+/// (`RpcException.BIZ_EXCEPTION`).
+pub const BIZ_EXCEPTION: HeaderValue = HeaderValue::from_static("3");
 
 /// A fault as trailers, or as all of the head of an answer without a body.
 pub fn trailers(fault: &Fault) -> HeaderMap {
@@ -25,6 +36,38 @@ pub fn trailers(fault: &Fault) -> HeaderMap {
         // Percent-encoded text is printable ASCII.
         (grpc::MESSAGE, message.unwrap_or_else(|_| HeaderValue::from_static(""))),
     ])
+}
+
+/// An answer that no provider gave, as a provider would: the value, or the exception, in
+/// a `TripleResponseWrapper` in a message. A call whose arguments are in one
+/// serialization is answered in it.
+pub fn message(serialization: Serialization, answer: &Substitute) -> Bytes {
+    let is_jsonb = serialization == Serialization::Fastjson2;
+    let mut data = BytesMut::new();
+    // Java goes by the method that it has called, and not by the type that stands here.
+    let class = match answer {
+        Substitute::Value(value) if is_jsonb => {
+            jsonb::write::document(&mut data, |out| jsonb::encode::value(out, value));
+            "java.lang.Object"
+        }
+        Substitute::Value(value) => {
+            hessian2::Encoder::new().value(&mut data, value);
+            "java.lang.Object"
+        }
+        Substitute::Exception { class, message } => {
+            exception(serialization, class, message, &mut data);
+            class
+        }
+    };
+    let name: &[u8] = if is_jsonb { b"fastjson2" } else { b"hessian4" };
+    let mut out = BytesMut::zeroed(PREFIX);
+    wrapper::write(&[name, &data, class.as_bytes()], &mut out);
+    let length = (out.len() - PREFIX) as u32;
+    if let Some(place) = out.get_mut(1..PREFIX) {
+        let mut place = place;
+        place.put_u32(length);
+    }
+    out.freeze()
 }
 
 #[cfg(test)]

@@ -1,4 +1,7 @@
-//! `TripleRequestWrapper`: a protobuf message, read where it stands.
+//! `TripleRequestWrapper`: a protobuf message, read where it stands; and written, for
+//! answers.
+
+use bytes::{BufMut, BytesMut};
 
 use crate::dubbo::Serialization;
 use crate::error::DecodeError;
@@ -83,6 +86,22 @@ impl<'a> Parts<'a> {
 const SERIALIZE_TYPE: u64 = 1 << 3 | 2;
 const ARGUMENT: u64 = 2 << 3 | 2;
 const TYPE: u64 = 3 << 3 | 2;
+
+/// Appends a wrapper with these fields, from the first on. A request's and an answer's
+/// (`TripleResponseWrapper`: the serialization, the data, their class) differ in nothing
+/// but how many fields there are of one number.
+pub fn write(fields: &[&[u8]], out: &mut BytesMut) {
+    for (field, key) in fields.iter().zip([SERIALIZE_TYPE, ARGUMENT, TYPE]) {
+        out.put_u8(key as u8);
+        let mut length = field.len();
+        while length >= 0x80 {
+            out.put_u8(length as u8 | 0x80);
+            length >>= 7;
+        }
+        out.put_u8(length as u8);
+        out.put_slice(field);
+    }
+}
 
 impl<'a> Iterator for Parts<'a> {
     type Item = Result<Part<'a>, DecodeError>;

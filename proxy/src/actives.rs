@@ -29,7 +29,7 @@ use crate::send;
 const BOUND: usize = 65_536;
 /// How often waiting calls are looked at: a place may have become free on another
 /// worker.
-const TICK: Duration = Duration::from_millis(2);
+pub(crate) const TICK: Duration = Duration::from_millis(2);
 
 type Key = (EndpointId, Box<str>, Box<str>);
 

@@ -74,6 +74,12 @@ impl Route {
             repeats: false,
         }
     }
+
+    /// The same to another endpoint, while that is in the table.
+    pub(crate) fn elsewhere(&self, endpoint: EndpointId) -> Option<Route> {
+        let index = self.method.index_of(endpoint)?;
+        Some(Route { hop: Hop { endpoint, tried: Tried::new() }, index, ..self.clone() })
+    }
 }
 
 /// Which endpoint takes a call.

@@ -18,6 +18,13 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// What it is as far as the head tells.
+    pub fn so_far(self) -> Outcome {
+        match self {
+            Verdict::Final(outcome) | Verdict::AtEnd(outcome) => outcome,
+        }
+    }
+
     /// How the call ended whose answer's body ended with these trailers; `None` for
     /// without.
     pub fn at_end(self, trailers: Option<&HeaderMap>) -> Outcome {

@@ -45,7 +45,7 @@ use crate::route::{Route, Tried};
 use crate::send::{self, Sending};
 
 pub(crate) use attempt::{answered, failed, unsent};
-pub(crate) use failback::Failbacks;
+pub(crate) use failback::{Failbacks, PERIOD};
 use kept::KeptFrame;
 pub(crate) use kept::{Kept, Room};
 pub(crate) use mirror::mirror;

@@ -15,7 +15,7 @@ use crate::actives::Permit;
 use crate::forward::Frame;
 use crate::framed::{Engine, Link};
 use crate::listener::ListenerContext;
-use crate::route::{Hop, Route, Tried};
+use crate::route::{Route, Tried};
 use crate::send::{Sending, dispatch};
 use crate::worker::Worker;
 
@@ -50,7 +50,7 @@ pub(super) fn shout<C: FrameCodec>(
         }
     }
     for endpoint in to {
-        let Some(mut route) = route_to(route, endpoint) else { continue };
+        let Some(mut route) = route.elsewhere(endpoint) else { continue };
         let sending = Sending {
             from,
             listener,
@@ -66,12 +66,6 @@ pub(super) fn shout<C: FrameCodec>(
             engine.worker.metrics.fault(unsent.fault.reason);
         }
     }
-}
-
-/// The same route to a certain endpoint, while it is in the table.
-fn route_to(route: &Route, endpoint: EndpointId) -> Option<Route> {
-    let index = route.method.index_of(endpoint)?;
-    Some(Route { hop: Hop { endpoint, tried: Tried::new() }, index, ..route.clone() })
 }
 
 /// A further endpoint for a fork, while more are wanted and there is one.

@@ -4,7 +4,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use bytes::Bytes;
 use codec::http::answer;
 use codec::http::outcome::Verdict;
 use codec::{Fault, Outcome, Reason};
@@ -33,9 +32,9 @@ pub(super) struct Answer {
 
 impl Answer {
     /// The mesh's own.
-    pub(super) fn own(body: Bytes) -> Self {
+    pub(super) fn own(body: Body) -> Self {
         Answer {
-            body: Body::Whole(body),
+            body,
             call: None,
             verdict: Verdict::Final(Outcome::Success),
             deadline: None,

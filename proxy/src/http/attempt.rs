@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use codec::http::{Version, hop};
+use codec::http::{Version, hop, outcome};
 use codec::{Fault, Reason};
 use governance::EndpointId;
 use h2::Reason as ResetReason;
@@ -42,6 +42,8 @@ pub(super) struct Progress {
     pub(super) was_refused: bool,
     /// It was sent: an endpoint that was tried is better than none.
     pub(super) repeats: bool,
+    /// Whom a broadcast asks.
+    pub(super) everybody: Vec<EndpointId>,
 }
 
 /// What came of an attempt.
@@ -84,7 +86,21 @@ impl Progress {
             unsent: 0,
             was_refused: false,
             repeats: false,
+            everybody: Vec::new(),
         }
+    }
+
+    /// Of one more attempt of the same call, beside others or later.
+    pub(super) fn beside(&self, ordered: &Ordered, caller: Version) -> Progress {
+        let mut one = Progress::new(Body::Empty, caller, None);
+        (one.first, one.ordered) = (self.first.again(), Some(Box::new(ordered.beside())));
+        one
+    }
+
+    /// Nothing counts that was tried before: much time has passed.
+    pub(super) fn renew(&mut self) {
+        self.tried.clear();
+        (self.unsent, self.repeats, self.was_refused) = (0, true, false);
     }
 
     /// The endpoints tried before, and this one, are to be avoided.
@@ -212,14 +228,25 @@ impl Way<'_> {
                 let ending = if is_refused { Ending::Refused } else { Ending::Reset };
                 Came::Ended(ending, End::Reset(reason))
             }
-            SendError::TooLarge(limit) => {
-                Came::Ended(Ending::NotSent, End::Fault(too_large(limit)))
-            }
+            SendError::TooLarge(limit) => Came::Over(End::Fault(too_large(limit))),
             SendError::Lost => {
                 let fault = lost("the connection broke before the answer came");
                 Came::Ended(Ending::Reset, End::Fault(fault))
             }
         }
+    }
+
+    /// Whether a call that came to this has failed.
+    pub(super) fn has_failed(&self, progress: &Progress, end: &End) -> bool {
+        let received = match end {
+            End::Answer(received) => received,
+            End::Reset(_) | End::Fault(_) => return true,
+            End::BrokenOff => return false,
+        };
+        let Some(ordered) = &progress.ordered else { return false };
+        let parts = &received.parts;
+        let verdict = outcome::of_head(self.dialect, parts.status, &parts.headers);
+        ordered.wanted.is_failure(verdict.so_far(), ending_of(parts))
     }
 
     /// Step 6: what is sent again after an attempt that ended so, when its time has come.
@@ -234,6 +261,9 @@ impl Way<'_> {
         ending: Ending,
         end: End,
     ) -> Result<(request::Parts, Upload), End> {
+        if !self.has_failed(progress, &end) {
+            return Err(end);
+        }
         let resend = self.may_resend(&progress.ordered, ending, self.until_head(route));
         // Where another attempt follows, what this one came to is for nobody: its
         // connection is let go at once.

@@ -164,14 +164,15 @@ impl Body {
         }
     }
 
-    /// Reads what is left, for nobody.
-    pub(super) async fn drain(&mut self) -> Result<(), BodyError> {
+    /// Reads what is left, for nobody; returns the trailers.
+    pub(super) async fn drain(&mut self) -> Result<Option<HeaderMap>, BodyError> {
         while let Some(piece) = std::future::poll_fn(|cx| self.poll_piece(cx)).await {
-            if let Piece::Data(data) = piece? {
-                self.release(data.len());
+            match piece? {
+                Piece::Data(data) => self.release(data.len()),
+                Piece::Trailers(trailers) => return Ok(Some(trailers)),
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     pub(super) fn is_end(&self) -> bool {
@@ -219,6 +220,11 @@ impl Upload {
     pub(super) fn kept(tape: &Tape, count: Rc<Cell<u64>>, limit: Option<u64>) -> Self {
         count.set(0);
         Upload { body: Origin::Kept(tape.read()), count, limit }
+    }
+
+    /// From the start, beside others that send it at the same time.
+    pub(super) fn beside(tape: &Tape, count: Rc<Cell<u64>>, limit: Option<u64>) -> Self {
+        Upload { body: Origin::Kept(tape.read_beside()), count, limit }
     }
 
     /// Of a request without a body.

@@ -10,6 +10,7 @@ use governance::EndpointId;
 use http::HeaderMap;
 
 use super::caller::Caller;
+use crate::actives::Permit;
 use crate::methods::Method;
 use crate::observe::{Record, observe_record};
 use crate::orders::{Ending, Place};
@@ -23,10 +24,10 @@ pub(super) struct Call {
     pub(super) dialect: Dialect,
     method: Rc<Method>,
     pub(super) started: Instant,
-    endpoint: Option<(EndpointId, Rc<str>)>,
-    in_flight: bool,
-    /// Its place at a destination that a rule has terms for.
-    place: Option<Place>,
+    /// Whether it stands in metrics and the access log when it ends: an attempt beside
+    /// others does not.
+    is_counted: bool,
+    flight: Flight,
     /// The statuses of its answer, HTTP's and gRPC's, once there is one.
     statuses: Option<(u16, Option<u32>)>,
     /// Until the answer's head came.
@@ -34,6 +35,17 @@ pub(super) struct Call {
     request_bytes: Rc<Cell<u64>>,
     pub(super) response_bytes: u64,
     ended: bool,
+}
+
+/// An attempt at an endpoint.
+#[derive(Default)]
+struct Flight {
+    endpoint: Option<(EndpointId, Rc<str>)>,
+    is_on: bool,
+    /// Its place at a destination that a rule has terms for.
+    place: Option<Place>,
+    /// Its place among the calls that a configurator limits.
+    permit: Option<Permit>,
 }
 
 impl Call {
@@ -50,15 +62,29 @@ impl Call {
             dialect,
             method,
             started,
-            endpoint: None,
-            in_flight: false,
-            place: None,
+            is_counted: true,
+            flight: Flight::default(),
             statuses: None,
             latency: None,
             request_bytes: Rc::default(),
             response_bytes: 0,
             ended: false,
         }
+    }
+
+    /// One more attempt of the same call, at the same time or later.
+    pub(super) fn beside(&self) -> Call {
+        let (worker, caller) = (self.worker.clone(), self.caller.clone());
+        let started = Instant::now();
+        let mut one = Call::new(worker, caller, self.dialect, self.method.clone(), started);
+        one.is_counted = false;
+        one
+    }
+
+    /// An attempt beside it is the one that counts.
+    pub(super) fn take_over(&mut self, other: &mut Call) {
+        std::mem::swap(&mut self.flight, &mut other.flight);
+        self.request_bytes = other.request_bytes.clone();
     }
 
     /// Bytes of the request's body that went on.
@@ -70,25 +96,41 @@ impl Call {
     pub(super) fn sent(&mut self, endpoint: EndpointId, peer: Rc<str>) {
         self.worker.health.sent(endpoint);
         self.worker.metrics.call_started();
-        self.endpoint = Some((endpoint, peer));
-        self.in_flight = true;
+        self.flight.endpoint = Some((endpoint, peer));
+        self.flight.is_on = true;
     }
 
     /// It has a place at its destination, until its attempt ends.
     pub(super) fn enter(&mut self, place: Option<Place>) {
-        self.place = place;
+        self.flight.place = place;
+    }
+
+    /// It has a place among the calls of its method, until its attempt ends.
+    pub(super) fn permit(&mut self, permit: Option<Permit>) {
+        self.flight.permit = permit;
+    }
+
+    /// Its place among the calls of its method, for an attempt beside others.
+    pub(super) fn take_permit(&mut self) -> Option<Permit> {
+        self.flight.permit.take()
     }
 
     /// No connection to this endpoint came about.
     pub(super) fn not_connected(&mut self, endpoint: EndpointId, now: Instant) {
         self.leave(endpoint, Ending::NotConnected, now);
+        self.flight.permit = None;
     }
 
-    /// Its attempt ended so, and another one follows.
-    pub(super) fn repeated(&mut self, ending: Ending, now: Instant) {
+    /// Its attempt ended so, and is not the last.
+    pub(super) fn attempted(&mut self, ending: Ending, now: Instant) {
         self.settle(ending, now);
         self.statuses = None;
         self.latency = None;
+    }
+
+    /// Its attempt ended so, and is repeated.
+    pub(super) fn repeated(&mut self, ending: Ending, now: Instant) {
+        self.attempted(ending, now);
         self.worker.metrics.resent();
     }
 
@@ -124,6 +166,9 @@ impl Call {
         }
         let now = Instant::now();
         self.settle(self.ending(outcome), now);
+        if !self.is_counted {
+            return;
+        }
         observe_record(
             &self.worker,
             &Record {
@@ -131,7 +176,7 @@ impl Call {
                 caller: self.caller.address,
                 method: &self.method,
                 head: None,
-                endpoint: self.endpoint.as_ref().map(|(_, peer)| &**peer),
+                endpoint: self.flight.endpoint.as_ref().map(|(_, peer)| &**peer),
                 outcome,
                 took: now.saturating_duration_since(self.started),
                 bytes_in: self.request_bytes.get(),
@@ -154,19 +199,19 @@ impl Call {
     }
 
     fn settle(&mut self, ending: Ending, now: Instant) {
-        if let Some((endpoint, _)) = &self.endpoint
-            && std::mem::replace(&mut self.in_flight, false)
+        if let Some((endpoint, _)) = &self.flight.endpoint
+            && std::mem::replace(&mut self.flight.is_on, false)
         {
             let endpoint = *endpoint;
             self.worker.health.ended(endpoint, self.latency, now);
             self.worker.metrics.call_ended();
             self.leave(endpoint, ending, now);
         }
-        self.place = None;
+        (self.flight.place, self.flight.permit) = (None, None);
     }
 
     fn leave(&mut self, endpoint: EndpointId, ending: Ending, now: Instant) {
-        if let Some(place) = self.place.take()
+        if let Some(place) = self.flight.place.take()
             && place.ended(endpoint, ending, &self.worker.health, now)
         {
             self.worker.metrics.ejected();

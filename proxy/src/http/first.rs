@@ -31,6 +31,11 @@ impl First {
         First { body, read: Bytes::new(), is_over: false }
     }
 
+    /// Of a call whose body was taken: what was read of it.
+    pub(super) fn again(&self) -> First {
+        First { body: Body::Empty, read: self.read.clone(), is_over: true }
+    }
+
     /// What was read of it.
     pub(super) fn read(&self) -> &[u8] {
         &self.read

@@ -7,9 +7,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use codec::http::{Dialect, Version, answer as own, grpc, hop, outcome};
 use codec::{Fault, Outcome, Reason};
+use governance::settings::Cluster;
 use h2::Reason as ResetReason;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Method, Response, request, response};
@@ -24,6 +24,7 @@ use super::faults::too_large;
 use super::orders::{OnAnswer, Ordered};
 use super::upstream::Received;
 use super::{Http, spoken_by, tunnel};
+use crate::effort::everybody;
 use crate::listener::Destination;
 use crate::observe::{Record, observe_record};
 use crate::orders::Ending;
@@ -73,10 +74,7 @@ pub(super) async fn forward(
     let first = &mut progress.first;
     let mut route = match way.route(&parts, &Tried::new(), first, false).await {
         Ok(route) => way.with_cookie(&parts, route, first).await,
-        Err(fault) => {
-            way.ordered_wait(&parts, &fault).await;
-            return way.refuse(&parts, &fault);
-        }
+        Err(why) => return Box::pin(way.unrouted(&parts, first, why)).await,
     };
     let (mut call, upload) = match way.begin(&parts, &mut progress, &route).await {
         Ok(begun) => begun,
@@ -85,22 +83,22 @@ pub(super) async fn forward(
     let mut request = (parts, upload);
     loop {
         // 4 connect or reuse, 5 send
-        let came = way.attempt(request, &mut progress, &mut call, &route).await;
+        let came = way.attempts(request, &mut progress, &mut call, &mut route).await;
 
         // 6 again
         request = match came {
             Came::Unsent(request) => *request,
-            Came::Over(end) => return way.conclude(call, &route, &mut progress, end),
+            Came::Over(end) => return way.conclude(call, &route, &mut progress, end).await,
             Came::Ended(ending, end) => {
                 match way.repeat(&mut progress, &mut call, &route, ending, end).await {
                     Ok(request) => request,
-                    Err(end) => return way.conclude(call, &route, &mut progress, end),
+                    Err(end) => return way.conclude(call, &route, &mut progress, end).await,
                 }
             }
         };
         match way.route_again(&mut request, &mut progress, &mut call).await {
             Ok(next) => route = next,
-            Err(end) => return way.conclude(call, &route, &mut progress, end),
+            Err(end) => return way.conclude(call, &route, &mut progress, end).await,
         }
     }
 }
@@ -110,7 +108,7 @@ impl Way<'_> {
     fn admit(&self, parts: &request::Parts) -> Option<Forwarded> {
         if parts.method == Method::CONNECT {
             self.count_refused(parts, Outcome::Fault(Reason::Denied));
-            return Some(self.answer(own::connect_refused()));
+            return Some(self.answer(own::connect_refused().map(Body::Whole)));
         }
         let fault = self.not_admitted(parts)?;
         Some(self.refuse(parts, &fault))
@@ -150,8 +148,10 @@ impl Way<'_> {
     ) -> Result<(Call, Upload), Forwarded> {
         let (worker, caller) = (self.http.worker.clone(), self.caller.clone());
         let mut call = Call::new(worker, caller, self.dialect, route.method.clone(), self.started);
-        let (ordered, upload) =
-            Ordered::begin(self, parts, &mut progress.first, &route.orders, &call);
+        if route.cluster.as_ref().is_some_and(|policy| policy.cluster == Cluster::Broadcast) {
+            progress.everybody = everybody(&self.http.worker, route);
+        }
+        let (ordered, upload) = Ordered::begin(self, parts, &mut progress.first, route, &call);
         progress.ordered = ordered;
         if let Some(preflight) = self.preflight(parts) {
             call.end(Outcome::Fault(Reason::Answered));
@@ -171,7 +171,7 @@ impl Way<'_> {
     ///
     /// # Errors
     /// With what the call comes to for which there is none.
-    async fn route_again(
+    pub(super) async fn route_again(
         &self,
         request: &mut (request::Parts, Upload),
         progress: &mut Progress,
@@ -185,7 +185,7 @@ impl Way<'_> {
                 Err(_) if progress.was_refused => {
                     return Err(End::Reset(ResetReason::REFUSED_STREAM));
                 }
-                Err(fault) => fault,
+                Err(why) => why.into_fault(),
             };
             let ending = Ending::of(Outcome::Fault(fault.reason));
             let resend = self.may_resend(&progress.ordered, ending, None);
@@ -198,13 +198,22 @@ impl Way<'_> {
     }
 
     /// Steps 7 and 8: no attempt follows.
-    fn conclude(
+    async fn conclude(
         &self,
-        mut call: Call,
+        call: Call,
         route: &Route,
         progress: &mut Progress,
         end: End,
     ) -> Forwarded {
+        self.repeat_later(&call, progress, &end);
+        let is_wanted = progress.ordered.as_ref().is_some_and(|one| one.wanted.instead().is_some());
+        let (mut call, end) = match is_wanted {
+            true => match Box::pin(self.instead(call, route, progress, end)).await {
+                Ok(answer) => return answer,
+                Err(came) => came,
+            },
+            false => (call, end),
+        };
         match end {
             End::Answer(received) => self.pass_on(call, route, *received, progress.upgrade.take()),
             End::Reset(reason) => {
@@ -219,7 +228,7 @@ impl Way<'_> {
                     "the request broke off before its end",
                     "send it whole",
                 );
-                self.answer(own::fault(self.dialect, &fault))
+                self.answer(own::fault(self.dialect, &fault).map(Body::Whole))
             }
         }
     }
@@ -280,7 +289,7 @@ impl Way<'_> {
             call.answered(Instant::now());
             let http = self.http.clone();
             tokio::task::spawn_local(tunnel::carry(http, call, caller, endpoint, received.held));
-            return Forwarded::Answer(Box::new(parts), Box::new(Answer::own(Bytes::new())));
+            return Forwarded::Answer(Box::new(parts), Box::new(Answer::own(Body::Empty)));
         }
         let deadline = route.timeout.map(|timeout| self.started + timeout);
         let answer = Answer::of(call, verdict, deadline, received);
@@ -291,20 +300,20 @@ impl Way<'_> {
     fn fail(&self, mut call: Call, fault: &Fault) -> Forwarded {
         tracing::debug!(peer = %self.caller.address, %fault, "failed");
         call.end(Outcome::Fault(fault.reason));
-        self.answer(own::fault(self.dialect, fault))
+        self.answer(own::fault(self.dialect, fault).map(Body::Whole))
     }
 
     /// Answers a call that found no route.
-    fn refuse(&self, parts: &request::Parts, fault: &Fault) -> Forwarded {
+    pub(super) fn refuse(&self, parts: &request::Parts, fault: &Fault) -> Forwarded {
         tracing::debug!(peer = %self.caller.address, %fault, "refused");
         self.count_refused(parts, Outcome::Fault(fault.reason));
-        self.answer(own::fault(self.dialect, fault))
+        self.answer(own::fault(self.dialect, fault).map(Body::Whole))
     }
 
-    fn answer(&self, response: Response<Bytes>) -> Forwarded {
+    pub(super) fn answer(&self, response: Response<Body>) -> Forwarded {
         let (mut parts, body) = response.into_parts();
         self.on_answer.borrow().apply(&mut parts.headers);
-        let body = if self.is_head { Bytes::new() } else { body };
+        let body = if self.is_head { Body::Empty } else { body };
         Forwarded::Answer(Box::new(parts), Box::new(Answer::own(body)))
     }
 

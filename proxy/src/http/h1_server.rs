@@ -80,7 +80,7 @@ async fn answer(
                 "the provider may have acted on the call; repeat it only if that does no harm",
             );
             let (parts, body) = own::problem(own::status(fault.reason), &fault).into_parts();
-            (parts, Answer::own(body))
+            (parts, Answer::own(Body::Whole(body)))
         }
     };
     Ok(Response::from_parts(parts, Pulled(answer)))

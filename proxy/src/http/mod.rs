@@ -10,6 +10,8 @@
 //! * [`upstream`], [`h2_client`], [`h1_client`]: connections to endpoints.
 //! * [`body`], [`pump`], [`answer`]: bodies on their way, piece by piece; [`first`]: a
 //!   Triple call's first message, where a rule asks for an argument.
+//! * [`several`]: calls to several endpoints; [`substitute`]: answers in a provider's place;
+//!   [`failback`]: failed calls repeated in the background; [`turn`]: calls over a limit.
 //! * [`orders`]: what a route orders for a call, carried out; [`tape`]: bodies that may be
 //!   sent again; [`mirror`]: copies.
 //! * [`gather`]: what HTTP/2 writes in one turn; [`call`]: what is counted; [`faults`]: what
@@ -23,6 +25,7 @@ mod attempt;
 mod body;
 mod call;
 mod caller;
+mod failback;
 mod faults;
 mod first;
 mod forward;
@@ -36,9 +39,12 @@ mod mirror;
 mod orders;
 mod pump;
 mod routing;
+mod several;
 mod socket;
+mod substitute;
 mod tape;
 mod tunnel;
+mod turn;
 mod upstream;
 
 use std::cell::{Cell, RefCell};
@@ -52,7 +58,7 @@ use governance::EndpointId;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-use crate::effort::Kept;
+use crate::effort::{Failbacks, Kept};
 use crate::listener::ListenerContext;
 use crate::metrics::Side;
 use crate::worker::Worker;
@@ -76,6 +82,10 @@ pub(crate) struct Http {
     watched: RefCell<Vec<Weak<Liveness>>>,
     /// Bodies that may have to be sent again.
     kept: Kept,
+    /// Failed calls that are repeated in the background.
+    failbacks: Failbacks,
+    /// Calls that wait for others to end.
+    waiting: Cell<usize>,
     draining: Cell<bool>,
     drain: Notify,
     open: Cell<usize>,
@@ -114,6 +124,8 @@ impl Http {
             pool: Pool::default(),
             watched: RefCell::default(),
             kept: Kept::default(),
+            failbacks: Failbacks::default(),
+            waiting: Cell::new(0),
             draining: Cell::new(false),
             drain: Notify::new(),
             open: Cell::new(0),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use codec::http::{grpc, head};
+use codec::http::{Dialect, grpc, head};
 use codec::{Fault, Reason};
 use governance::directives::{HashSource, HeaderEdit, Rewrite};
 use governance::{Dice as _, Directives};
@@ -25,7 +25,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, Uri, request, r
 use tokio::time::sleep_until;
 
 use super::answer::Answer;
-use super::body::Upload;
+use super::body::{Body, Upload};
 use super::call::Call;
 use super::first::First;
 use super::forward::{Forwarded, Way};
@@ -50,18 +50,22 @@ impl Ordered {
         way: &Way<'_>,
         parts: &request::Parts,
         first: &mut First,
-        orders: &Orders,
+        route: &Route,
         call: &Call,
     ) -> (Option<Box<Ordered>>, Upload) {
+        let orders = &route.orders;
         let limits = &way.http.worker.limits;
         let (body, count) = (first.take_body(), call.request_bytes());
-        if orders.directives.is_none() && orders.policy.is_none() {
+        if orders.directives.is_none() && orders.policy.is_none() && route.cluster.is_none() {
             return (None, Upload::new(body, count, limits.body));
         }
-        let wanted = Wanted::new(None, orders.clone());
+        let wanted = Wanted::new(route.cluster.clone(), orders.clone());
         let is_kept = wanted.keeps_request() || !orders.mirrors.is_empty();
-        let (tape, upload) = if is_kept {
-            let tape = Tape::new(body, way.http.kept.room(), limits.buffer);
+        // What answers in a provider's place has the form of the arguments.
+        let is_looked_at = way.dialect == Dialect::Triple && wanted.instead().is_some();
+        let (tape, upload) = if is_kept || is_looked_at {
+            let room = is_kept.then(|| way.http.kept.room());
+            let tape = Tape::new(body, room, limits.buffer);
             let upload = Upload::kept(&tape, count, limits.body);
             (Some(tape), upload)
         } else {
@@ -70,6 +74,12 @@ impl Ordered {
         way.on_answer.borrow_mut().begin(orders, parts);
         let ordered = Ordered { asked: parts.clone(), tape, wanted, resent: 0, repeat: None };
         (Some(Box::new(ordered)), upload)
+    }
+
+    /// The same for an attempt beside others, or later.
+    pub(super) fn beside(&self) -> Ordered {
+        let (asked, tape, wanted) = (self.asked.clone(), self.tape.clone(), self.wanted.clone());
+        Ordered { asked, tape, wanted, resent: 0, repeat: None }
     }
 
     /// The request as it came.
@@ -221,7 +231,7 @@ impl Way<'_> {
     /// The answer to a preflight request, where it is one for the mesh.
     pub(super) fn preflight(&self, parts: &request::Parts) -> Option<Forwarded> {
         let (parts, body) = self.on_answer.borrow().preflight(parts)?.into_parts();
-        Some(Forwarded::Answer(Box::new(parts), Box::new(Answer::own(body))))
+        Some(Forwarded::Answer(Box::new(parts), Box::new(Answer::own(Body::Whole(body)))))
     }
 
     /// Waits as long as a route delays the call.

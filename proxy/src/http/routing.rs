@@ -4,6 +4,7 @@
 //!
 //! Not here: the decision itself (see [`crate::route`]).
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use codec::http::{Dialect, Head};
@@ -27,7 +28,7 @@ impl Way<'_> {
         tried: &Tried,
         first: &mut First,
         repeats: bool,
-    ) -> Result<Route, Fault> {
+    ) -> Result<Route, Unrouted> {
         let mut changes: Option<watch::Receiver<u64>> = None;
         loop {
             let head = self.head(parts, first.read());
@@ -37,16 +38,16 @@ impl Way<'_> {
             let waits = || head.wants_more() && first.may_go_on();
             let chosen = (!waits()).then(|| self.choose(&head, tried.clone(), repeats));
             let Some(chosen) = chosen.filter(|_| !waits()) else {
-                let mut waiting = Waiting { way: self, parts, is_over: false };
+                let waiting = self.waiting(parts);
                 first.wait(until).await;
-                waiting.is_over = true;
+                waiting.over();
                 continue;
             };
             match chosen {
                 Ok(route) => return Ok(route),
-                Err(Refusal::Fault(fault)) => return Err(fault),
+                Err(Refusal::Fault(fault)) => return Err(Unrouted::Fault(fault)),
                 Err(Refusal::Mocked { mock, cause }) => {
-                    return Err(cause.unwrap_or_else(|| unanswerable(&mock)));
+                    return Err(Unrouted::Mocked { mock, cause });
                 }
                 Err(Refusal::Unlisted) => {
                     // The first time, it may have been listed in between.
@@ -54,11 +55,11 @@ impl Way<'_> {
                         changes = Some(self.http.worker.snapshot_changes());
                         continue;
                     };
-                    let mut waiting = Waiting { way: self, parts, is_over: false };
+                    let waiting = self.waiting(parts);
                     let changed = timeout_at(until.into(), changes.changed()).await;
-                    waiting.is_over = true;
+                    waiting.over();
                     if !matches!(changed, Ok(Ok(()))) {
-                        return Err(self.unlisted(&head));
+                        return Err(Unrouted::Fault(self.unlisted(&head)));
                     }
                 }
             }
@@ -97,9 +98,14 @@ impl Way<'_> {
     /// Waits as long as a rule delays its own answer.
     pub(super) async fn ordered_wait(&self, parts: &request::Parts, fault: &Fault) {
         let Some(delay) = fault.answer.as_ref().and_then(|answer| answer.delay) else { return };
-        let mut waiting = Waiting { way: self, parts, is_over: false };
+        let waiting = self.waiting(parts);
         tokio::time::sleep(delay.min(LONGEST_TIMEOUT)).await;
-        waiting.is_over = true;
+        waiting.over();
+    }
+
+    /// Has a call counted that is given up before it has found a route.
+    pub(super) fn waiting<'w>(&'w self, parts: &'w request::Parts) -> Waiting<'w> {
+        Waiting { way: self, parts, is_over: false }
     }
 
     fn unlisted(&self, head: &Head<'_>) -> Fault {
@@ -110,11 +116,40 @@ impl Way<'_> {
     }
 }
 
+/// Why a call has no route.
+pub(super) enum Unrouted {
+    /// The mesh answers.
+    Fault(Fault),
+    /// A rule answers in a provider's place.
+    Mocked {
+        mock: Arc<Mock>,
+        /// Why no endpoint would have taken the call.
+        cause: Option<Fault>,
+    },
+}
+
+impl Unrouted {
+    /// What a call is told that gets no answer in a provider's place.
+    pub(super) fn into_fault(self) -> Fault {
+        match self {
+            Unrouted::Fault(fault) | Unrouted::Mocked { cause: Some(fault), .. } => fault,
+            Unrouted::Mocked { mock, cause: None } => unsayable(&mock),
+        }
+    }
+}
+
 /// Counts a call as given up whose caller goes while it waits for its service.
-struct Waiting<'a> {
+pub(super) struct Waiting<'a> {
     way: &'a Way<'a>,
     parts: &'a request::Parts,
     is_over: bool,
+}
+
+impl Waiting<'_> {
+    /// It is not given up.
+    pub(super) fn over(mut self) {
+        self.is_over = true;
+    }
 }
 
 impl Drop for Waiting<'_> {
@@ -125,11 +160,13 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// The fault of a call that a rule wants answered in Dubbo's terms.
-fn unanswerable(mock: &Mock) -> Fault {
+/// The fault of a call that a rule wants answered with a value that its language cannot
+/// say.
+fn unsayable(mock: &Mock) -> Fault {
     Fault::new(
         Reason::Denied,
         format!("a rule has `mock: {}` take a provider's place", mock.text),
-        "a mock answers calls of Dubbo, this one came over HTTP: leave the service out of the rule",
+        "gRPC can be told `return null` and `throw` alone, because the type of the answer is not \
+         known here: leave the method out of the rule",
     )
 }

@@ -7,7 +7,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use h2::Reason;
@@ -22,6 +22,10 @@ use crate::effort::Room;
 /// for more.
 pub(super) const LONGEST: usize = super::STREAM_WINDOW as usize;
 
+/// So much of a body's start is remembered in any case: enough to tell how arguments are
+/// serialized.
+pub(super) const START: usize = 64;
+
 /// A body whose pieces are kept.
 #[derive(Clone)]
 pub(super) struct Tape(Rc<RefCell<Recording>>);
@@ -29,7 +33,11 @@ pub(super) struct Tape(Rc<RefCell<Recording>>);
 struct Recording {
     body: Body,
     pieces: Vec<Piece>,
-    /// `None` when it is not kept any more.
+    /// How many pieces were taken of the body, kept or not.
+    taken: usize,
+    /// Its first bytes, kept or not.
+    start: Vec<u8>,
+    /// `None` when it is not kept, or not any more.
     room: Option<Room>,
     /// What all requests that are kept may take together.
     limit: usize,
@@ -38,6 +46,9 @@ struct Recording {
     released: usize,
     /// The reader that counts: the last one.
     reader: u32,
+    /// Who waits for the next piece where several read at once.
+    waiting: Vec<Waker>,
+    has_several: bool,
     copies: Vec<oneshot::Sender<Whole>>,
 }
 
@@ -60,16 +71,21 @@ impl Whole {
 }
 
 impl Tape {
-    pub(super) fn new(body: Body, room: Room, limit: usize) -> Self {
+    /// Without `room`, only its start is remembered.
+    pub(super) fn new(body: Body, room: Option<Room>, limit: usize) -> Self {
         let is_over = body.is_end();
         Tape(Rc::new(RefCell::new(Recording {
             body,
             pieces: Vec::new(),
-            room: Some(room),
+            taken: 0,
+            start: Vec::new(),
+            room,
             limit,
             is_over,
             released: 0,
             reader: 0,
+            waiting: Vec::new(),
+            has_several: false,
             copies: Vec::new(),
         })))
     }
@@ -79,10 +95,29 @@ impl Tape {
         self.0.borrow().room.is_some()
     }
 
+    /// Whether all of it came, and is kept.
+    pub(super) fn is_whole(&self) -> bool {
+        let tape = self.0.borrow();
+        tape.is_over && tape.room.is_some()
+    }
+
+    /// Its first bytes, at most [`START`], as far as they were read.
+    pub(super) fn start(&self) -> Vec<u8> {
+        self.0.borrow().start.clone()
+    }
+
     /// Sends it from its start; whoever did so before gets no more of it.
     pub(super) fn read(&self) -> Reader {
         let mut tape = self.0.borrow_mut();
         tape.reader += 1;
+        Reader { tape: self.0.clone(), number: tape.reader, next: 0, released: 0 }
+    }
+
+    /// Sends it from its start beside whoever does already. If it is forgotten, only who
+    /// is ahead goes on.
+    pub(super) fn read_beside(&self) -> Reader {
+        let mut tape = self.0.borrow_mut();
+        tape.has_several = true;
         Reader { tape: self.0.clone(), number: tape.reader, next: 0, released: 0 }
     }
 
@@ -108,6 +143,11 @@ impl Recording {
             Piece::Data(data) => data.len(),
             Piece::Trailers(_) => 0,
         };
+        self.taken += 1;
+        if let Piece::Data(data) = piece {
+            let more = data.len().min(START - self.start.len());
+            self.start.extend_from_slice(data.get(..more).unwrap_or_default());
+        }
         let Some(room) = &mut self.room else { return };
         if room.taken() + length > LONGEST || !room.take(length, self.limit) {
             return self.forget();
@@ -168,10 +208,24 @@ impl Reader {
             self.next += 1;
             return Poll::Ready(Some(Ok(piece.clone())));
         }
+        // What was forgotten cannot be read any more.
+        if self.next < tape.taken {
+            return Poll::Ready(Some(Err(BodyError::Reset(Reason::CANCEL))));
+        }
         if tape.is_over {
             return Poll::Ready(None);
         }
-        let piece = ready!(tape.body.poll_piece(cx));
+        let piece = match tape.body.poll_piece(cx) {
+            Poll::Ready(piece) => piece,
+            Poll::Pending => {
+                // The body itself tells only who asked last.
+                if tape.has_several && !tape.waiting.iter().any(|one| one.will_wake(cx.waker())) {
+                    tape.waiting.push(cx.waker().clone());
+                }
+                return Poll::Pending;
+            }
+        };
+        tape.waiting.drain(..).for_each(Waker::wake);
         match &piece {
             None => tape.end(),
             Some(Err(_)) => tape.forget(),
@@ -199,7 +253,7 @@ impl Reader {
 
     pub(super) fn is_end(&self) -> bool {
         let tape = self.tape.borrow();
-        tape.is_over && self.next >= tape.pieces.len()
+        tape.is_over && self.next >= tape.taken
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
@@ -220,8 +274,6 @@ impl Reader {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::task::Waker;
-
     use super::*;
     use crate::effort::Kept;
 
@@ -240,7 +292,7 @@ mod tests {
     #[test]
     fn a_body_is_sent_from_its_start_as_often_as_it_is_read() {
         let kept = Kept::default();
-        let tape = Tape::new(body(b"one"), kept.room(), 100);
+        let tape = Tape::new(body(b"one"), Some(kept.room()), 100);
         let mut copy = tape.copy();
         let mut first = tape.read();
         assert_eq!(next(&mut first).as_deref(), Some(&b"one"[..]));
@@ -259,8 +311,29 @@ mod tests {
     }
 
     #[test]
+    fn several_may_read_a_body_at_once() {
+        let body = body(b"two").after(Bytes::from_static(b"one"));
+        let tape = Tape::new(body, Some(Kept::default().room()), 100);
+        let mut readers = [tape.read(), tape.read_beside()];
+        for (at, piece) in [(0, "one"), (1, "one"), (1, "two"), (0, "two"), (0, "trailers")] {
+            assert_eq!(next(&mut readers[at]).as_deref(), Some(piece.as_bytes()));
+        }
+        assert!(readers[0].is_end() && !readers[1].is_end() && tape.is_whole());
+        assert_eq!(tape.start(), b"onetwo");
+        // Who falls behind what is forgotten is told so, and takes nothing for the end.
+        let body = Body::Whole(Bytes::from_static(b"larger")).after(Bytes::from_static(b"one"));
+        let tape = Tape::new(body, Some(Kept::default().room()), 5);
+        let mut readers = [tape.read(), tape.read_beside()];
+        let ahead = [next(&mut readers[0]), next(&mut readers[0])];
+        assert_eq!(ahead, [Some(b"one".to_vec()), Some(b"larger".to_vec())]);
+        let polled = readers[1].poll_piece(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(polled, Poll::Ready(Some(Err(BodyError::Reset(Reason::CANCEL))))));
+        assert!(readers[0].is_end() && !readers[1].is_end() && !tape.is_whole());
+    }
+
+    #[test]
     fn a_body_for_which_there_is_no_room_goes_on_and_is_forgotten() {
-        let tape = Tape::new(body(b"larger"), Kept::default().room(), 5);
+        let tape = Tape::new(body(b"larger"), Some(Kept::default().room()), 5);
         let mut copy = tape.copy();
         let mut reader = tape.read();
         assert_eq!(next(&mut reader).as_deref(), Some(&b"larger"[..]));

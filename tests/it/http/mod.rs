@@ -14,5 +14,6 @@ mod floods;
 mod grpc;
 mod http1;
 mod orders;
+mod policies;
 mod routing;
 mod streams;

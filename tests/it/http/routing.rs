@@ -255,24 +255,6 @@ async fn the_access_log_has_a_line_for_each_call() {
     assert_eq!(line.lines().count(), 1);
 }
 
-/// Dubbo's words for an answer are none of gRPC's: the caller is told.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_mock_is_not_for_http() {
-    let server = Server::new().await;
-    let mut config = http(Protocol::Grpc, &[server.address()]);
-    let folder = tempfile::tempdir().unwrap();
-    let rule = format!(
-        "configVersion: v3.0\nscope: service\nkey: {SERVICE}\nenabled: true\nconfigs:\n  \
-         - {{side: consumer, parameters: {{mock: 'force:return null'}}}}\n"
-    );
-    std::fs::write(folder.path().join(format!("{SERVICE}::.configurators.yaml")), rule).unwrap();
-    config.rules = vec![folder.path().to_owned()];
-    let (_proxy, mut caller) = run(config).await;
-    let answer = call(&mut caller, say(), b"x").await.unwrap();
-    assert_eq!(answer.grpc().0, "7");
-    assert!(answer.grpc().1.contains("a mock answers calls of Dubbo"), "{answer:?}");
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_route_may_redirect_or_answer_by_itself() {
     let server = Server::new().await.named("shop");

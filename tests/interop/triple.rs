@@ -14,6 +14,7 @@ use crate::fixture::{triple_consumer, unique};
 mod battery;
 mod faults;
 mod json;
+mod policies;
 mod registry;
 mod routing;
 

@@ -149,7 +149,7 @@ fn list(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
 }
 
 /// Whether a header that is a list has this member, in whatever case.
-fn lists(headers: &HeaderMap, name: HeaderName, member: &str) -> bool {
+pub(super) fn lists(headers: &HeaderMap, name: HeaderName, member: &str) -> bool {
     list(headers, name).any(|listed| listed.eq_ignore_ascii_case(member))
 }
 

@@ -7,6 +7,7 @@
 //!   is said in the other version of HTTP.
 //! * [`answer`]: the mesh's own answers: problem+json, or a gRPC status.
 //! * [`outcome`]: how a call ended, from its response.
+//! * [`h2c`]: from HTTP/1.1 to HTTP/2 on one connection.
 //! * [`framing`]: where HTTP/1.1 requests end, read strictly.
 //!
 //! Not here: sockets, frames, HPACK and flow control (the `h2` and `hyper`
@@ -16,6 +17,7 @@ pub mod answer;
 mod dialect;
 pub mod framing;
 pub mod grpc;
+pub mod h2c;
 pub mod head;
 pub mod hop;
 pub mod outcome;

@@ -19,6 +19,18 @@ use crate::wire::{self, SERVICE, listener, outbound, own_address, service};
 /// The window that peers have for a stream and a connection: the protocol's own.
 pub const WINDOW: usize = 65_535;
 
+/// What a client begins with: the preface, and settings that say nothing.
+pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+/// One frame of HTTP/2.
+pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
 /// An outbound listener `http` for everything, and the tests' service in `protocol`.
 pub fn http(protocol: Protocol, endpoints: &[SocketAddr]) -> Config {
     let served = StaticService { protocol, ..service(SERVICE, endpoints) };

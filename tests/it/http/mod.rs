@@ -15,5 +15,6 @@ mod grpc;
 mod h2c;
 mod http1;
 mod orders;
+mod pools;
 mod routing;
 mod streams;

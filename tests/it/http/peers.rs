@@ -53,7 +53,12 @@ pub async fn run(config: Config) -> (Proxy, SendRequest<Bytes>) {
 
 /// One more caller's connection.
 pub async fn connect(proxy: &Proxy) -> SendRequest<Bytes> {
-    let socket = TcpStream::connect(proxy.address("http").unwrap()).await.unwrap();
+    connect_to(proxy.address("http").unwrap()).await
+}
+
+/// A caller's connection to this address.
+pub async fn connect_to(address: SocketAddr) -> SendRequest<Bytes> {
+    let socket = TcpStream::connect(address).await.unwrap();
     let (caller, connection) = h2::client::handshake(socket).await.unwrap();
     tokio::spawn(async move { drop(connection.await) });
     caller
@@ -83,6 +88,12 @@ impl Server {
     pub async fn accept_as(&self, builder: &server::Builder) -> Connection {
         let (socket, _) = soon(self.listener.accept()).await.unwrap();
         builder.handshake(socket).await.unwrap()
+    }
+
+    /// The same, however long it takes until one is made.
+    pub async fn accept_next(&self) -> Connection {
+        let (socket, _) = self.listener.accept().await.unwrap();
+        server::handshake(socket).await.unwrap()
     }
 
     /// Answers every request on every connection, each in a task of its own.

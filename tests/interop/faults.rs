@@ -4,12 +4,12 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use harness::java::{Line, Role};
+use harness::java::{Line, Peer, Role};
 use harness::port;
 use harness::spanwire::Proxy;
 use serde_json::json;
 
-use crate::fixture::{consumer, endpoint, outbound, provider, services, start, unique, url};
+use crate::fixture::{Lent, consumer, endpoint, outbound, provider, services, start, unique, url};
 
 /// Calls that the proxy answered itself for `reason`.
 fn faults(proxy: &Proxy, reason: &str) -> f64 {
@@ -77,34 +77,46 @@ fn a_killed_provider_leaves_no_call_unanswered() {
         consumer.refer(&reference, options).expect("made");
         consumer.call(&reference, json!({})).expect("called").result.expect("it works so far");
 
-        let killer = thread::spawn(move || {
-            thread::sleep(Duration::from_millis(700));
-            provider.kill();
-        });
-        let flood = json!({"cmd": "flood", "ref": reference, "count": 25, "millis": 15_000});
-        let answer = consumer.ask(&flood).expect("every call came back");
-        killer.join().expect("it was killed");
-        let answers = answer["answers"].as_array().expect("a list");
-        assert_eq!(answers.len(), 25);
-        for text in answers {
-            let text = text.as_str().unwrap_or_default();
-            assert!(text.contains("Spanwire [connection_lost]"), "{line:?}: {text}");
-        }
-        let millis = answer["millis"].as_u64().unwrap_or(u64::MAX);
-        assert!(millis < 5000, "{line:?}: the answers took {millis} ms");
+        killed(&mut consumer, &reference, provider, app, (Line::Dubbo27, Role::Provider));
+    }
+}
 
-        // The consumer's own connection is whole: the next provider is used at once.
-        let mut next = start(Line::Dubbo27, Role::Provider);
-        next.export_at("next", app, json!({})).expect("exported");
-        let deadline = Instant::now() + Duration::from_secs(8);
-        loop {
-            let seen = consumer.call(&reference, json!({})).expect("called");
-            if seen.result == Ok("\"next\"".to_owned()) {
-                break;
-            }
-            assert!(Instant::now() < deadline, "{line:?}: still {:?}", seen.result);
-            thread::sleep(Duration::from_millis(50));
+/// Kills the provider at the port `app` in the midst of calls: each is answered, and soon.
+/// The next provider there is used at once.
+pub(crate) fn killed(
+    consumer: &mut Lent,
+    reference: &str,
+    mut provider: Peer,
+    app: u16,
+    next: (Line, Role),
+) {
+    let killer = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(700));
+        provider.kill();
+    });
+    let flood = json!({"cmd": "flood", "ref": reference, "count": 25, "millis": 15_000});
+    let answer = consumer.ask(&flood).expect("every call came back");
+    killer.join().expect("it was killed");
+    let answers = answer["answers"].as_array().expect("a list");
+    assert_eq!(answers.len(), 25);
+    for text in answers {
+        let text = text.as_str().unwrap_or_default();
+        assert!(text.contains("Spanwire [connection_lost]"), "{reference}: {text}");
+    }
+    let millis = answer["millis"].as_u64().unwrap_or(u64::MAX);
+    assert!(millis < 5000, "{reference}: the answers took {millis} ms");
+
+    // The consumer's own connection is whole.
+    let mut next = start(next.0, next.1);
+    next.export_at("next", app, json!({})).expect("exported");
+    let deadline = Instant::now() + Duration::from_secs(8);
+    loop {
+        let seen = consumer.call(reference, json!({})).expect("called");
+        if seen.result == Ok("\"next\"".to_owned()) {
+            break;
         }
+        assert!(Instant::now() < deadline, "{reference}: still {:?}", seen.result);
+        thread::sleep(Duration::from_millis(50));
     }
 }
 
@@ -116,26 +128,31 @@ fn a_draining_proxy_answers_what_is_in_flight() {
     for line in [Line::Dubbo33, Line::Dubbo27] {
         let mut consumer = consumer(line);
         let out = port::free();
-        let mut proxy = Proxy::start(&(services(&[endpoint(app)]) + &outbound(out)));
+        let proxy = Proxy::start(&(services(&[endpoint(app)]) + &outbound(out)));
         let reference = unique("drain");
         let options = json!({"url": url(out), "timeout": 20_000, "retries": 0});
         consumer.refer(&reference, options).expect("made");
         consumer.call(&reference, json!({})).expect("called").result.expect("it works so far");
 
-        let stopper = thread::spawn(move || {
-            thread::sleep(Duration::from_millis(600));
-            proxy.terminate();
-            proxy.wait(Duration::from_secs(20))
-        });
-        let flood = json!({"cmd": "flood", "ref": reference, "count": 20, "millis": 2500});
-        let answer = consumer.ask(&flood).expect("every call came back");
-        let status = stopper.join().expect("it was stopped");
-        for text in answer["answers"].as_array().expect("a list") {
-            assert_eq!(text.as_str(), Some(name.as_str()), "{line:?}");
-        }
-        let status = status.expect("it ends once nothing is in flight");
-        assert!(status.success(), "{status}");
+        drained(&mut consumer, &reference, proxy, &name);
     }
+}
+
+/// Ends the proxy in the midst of calls to the provider of this name: each is answered first.
+pub(crate) fn drained(consumer: &mut Lent, reference: &str, mut proxy: Proxy, name: &str) {
+    let stopper = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(600));
+        proxy.terminate();
+        proxy.wait(Duration::from_secs(20))
+    });
+    let flood = json!({"cmd": "flood", "ref": reference, "count": 20, "millis": 2500});
+    let answer = consumer.ask(&flood).expect("every call came back");
+    let status = stopper.join().expect("it was stopped");
+    for text in answer["answers"].as_array().expect("a list") {
+        assert_eq!(text.as_str(), Some(name), "{reference}");
+    }
+    let status = status.expect("it ends once nothing is in flight");
+    assert!(status.success(), "{status}");
 }
 
 /// A provider that is stopped as operators do it loses no call.

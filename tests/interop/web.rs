@@ -1,5 +1,7 @@
 //! Plain HTTP and WebSocket with servers and clients that others wrote: nginx, haproxy,
-//! Node.js and its library `ws`, and curl.
+//! Node.js and its library `ws`, and curl. [`upgrades`]: clients that ask for HTTP/2.
+
+mod upgrades;
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};

@@ -9,6 +9,7 @@ use ::http::header::{
 use ::http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use ::http::{request, response};
 
+use super::framing::is_token;
 use super::head::authority;
 use crate::error::DecodeError;
 
@@ -32,14 +33,28 @@ const OWN: [HeaderName; 7] = [
     HeaderName::from_static("http2-settings"),
 ];
 
-/// The protocol that a request over HTTP/1.1 asks to go on with, where it does
-/// (`Connection: upgrade`). An upgrade to HTTP/2 is not one: whoever wants
-/// HTTP/2 says so first (RFC 9113, section 3.1).
+/// The protocols that a request over HTTP/1.1 asks the next connection to go on with, where
+/// it does (`Connection: upgrade`). HTTP is never among them, whatever stands beside it: an
+/// endpoint that took it would be given requests by its caller that no rule has seen ("h2c
+/// smuggling"). Nor is what is no protocol's name (RFC 9110, section 7.8).
 pub fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
-    let wanted = headers.get(UPGRADE)?;
-    let listed = listed(headers).any(|name| name.eq_ignore_ascii_case("upgrade"));
-    let is_h2 = wanted.as_bytes().eq_ignore_ascii_case(b"h2c");
-    (listed && !is_h2).then(|| wanted.clone())
+    if !lists(headers, CONNECTION, "upgrade") {
+        return None;
+    }
+    let passed: Vec<&str> = list(headers, UPGRADE).filter(|protocol| may_pass(protocol)).collect();
+    if passed.is_empty() {
+        return None;
+    }
+    HeaderValue::from_str(&passed.join(", ")).ok()
+}
+
+/// Whether connections may go on with this protocol unread. Of HTTP/2 the names of its
+/// drafts (`h2c-14`) are known to servers too.
+fn may_pass(protocol: &str) -> bool {
+    let (name, version) = protocol.split_once('/').unwrap_or((protocol, "any"));
+    let is_h2 = name.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("h2"));
+    let is_name = is_token(name.as_bytes()) && is_token(version.as_bytes());
+    is_name && !is_h2 && !name.eq_ignore_ascii_case("http")
 }
 
 /// Says again that a connection is to go on with another protocol.
@@ -55,7 +70,7 @@ pub fn set_upgrade(headers: &mut HeaderMap, to: HeaderValue) {
 pub fn request(parts: &mut request::Parts, from: Version, to: Version) -> Result<(), DecodeError> {
     match from {
         Version::Http1 => {
-            let trailers = to == Version::Http2 && asks_for_trailers(&parts.headers);
+            let trailers = to == Version::Http2 && lists(&parts.headers, TE, "trailers");
             strip(&mut parts.headers);
             if trailers {
                 parts.headers.insert(TE, HeaderValue::from_static("trailers"));
@@ -113,7 +128,7 @@ const MISSING: DecodeError = DecodeError::Missing { what: "the host" };
 fn strip(headers: &mut HeaderMap) {
     if headers.contains_key(CONNECTION) {
         // A caller must not take out what others trust in by listing it.
-        let listed: Vec<HeaderName> = listed(headers)
+        let listed: Vec<HeaderName> = list(headers, CONNECTION)
             .filter_map(|name| HeaderName::try_from(name).ok())
             .filter(|name| *name != HOST && *name != CONTENT_LENGTH)
             .collect();
@@ -127,17 +142,15 @@ fn strip(headers: &mut HeaderMap) {
     }
 }
 
-fn listed(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    let values = headers.get_all(CONNECTION).iter();
+/// The members of a header that is a list, on however many lines.
+fn list(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+    let values = headers.get_all(name).into_iter();
     values.filter_map(|value| value.to_str().ok()).flat_map(|list| list.split(',')).map(str::trim)
 }
 
-fn asks_for_trailers(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(TE).iter();
-    values
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|list| list.split(','))
-        .any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
+/// Whether a header that is a list has this member, in whatever case.
+pub(super) fn lists(headers: &HeaderMap, name: HeaderName, member: &str) -> bool {
+    list(headers, name).any(|listed| listed.eq_ignore_ascii_case(member))
 }
 
 /// HTTP/2 may send each cookie alone; HTTP/1.1 has one list (RFC 9113, section
@@ -240,8 +253,31 @@ mod tests {
             websocket
         );
         assert_eq!(of(&[("upgrade", "websocket")]), None);
-        assert_eq!(of(&[("connection", "upgrade"), ("upgrade", "h2c")]), None);
         assert_eq!(of(&[("connection", "upgrade")]), None);
+    }
+
+    #[test]
+    fn no_upgrade_to_http_is_passed_on_whatever_stands_beside_it() {
+        for (asked, passed) in [
+            ("h2c", None),
+            ("H2C", None),
+            ("h2", None),
+            ("h2c-14", None),
+            ("HTTP/2.0", None),
+            ("h2c, h2", None),
+            ("\"h2c\"", None),
+            ("h2c/1 2", None),
+            (",", None),
+            ("websocket, h2c", Some("websocket")),
+            ("h2c,websocket", Some("websocket")),
+            ("irc/6.9, h2c, rta/x11", Some("irc/6.9, rta/x11")),
+        ] {
+            let headers = parts("/", &[("connection", "upgrade"), ("upgrade", asked)]).headers;
+            let upgrade = upgrade(&headers);
+            assert_eq!(upgrade.as_ref().map(|to| to.to_str().unwrap()), passed, "{asked}");
+        }
+        let lines = [("connection", "upgrade"), ("upgrade", "x"), ("upgrade", "h2c")];
+        assert_eq!(upgrade(&parts("/", &lines).headers), Some(HeaderValue::from_static("x")));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! * [`answer`]: the mesh's own answers: problem+json, or a gRPC status.
 //! * [`substitute`]: what a rule answers in a provider's place.
 //! * [`outcome`]: how a call ended, from its response.
+//! * [`h2c`]: from HTTP/1.1 to HTTP/2 on one connection.
 //! * [`framing`]: where HTTP/1.1 requests end, read strictly.
 //!
 //! Not here: sockets, frames, HPACK and flow control (the `h2` and `hyper`
@@ -17,6 +18,7 @@ pub mod answer;
 mod dialect;
 pub mod framing;
 pub mod grpc;
+pub mod h2c;
 pub mod head;
 pub mod hop;
 pub mod outcome;

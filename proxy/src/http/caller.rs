@@ -25,6 +25,8 @@ pub(super) struct Caller {
     /// Its IP address.
     pub(super) host: String,
     pub(super) version: Version,
+    /// What it began with, before it was upgraded.
+    pub(super) began_as: Version,
     /// Set when its bytes are no HTTP any more.
     pub(super) tunnel: Arc<AtomicBool>,
     cuts: Cell<u32>,
@@ -42,10 +44,17 @@ impl Caller {
             address,
             host: address.ip().to_string(),
             version,
+            began_as: version,
             tunnel: Arc::default(),
             cuts: Cell::new(0),
             period: Cell::new(Instant::now()),
         }
+    }
+
+    /// The same connection after an upgrade to HTTP/2.
+    pub(super) fn upgraded(&self) -> Self {
+        let upgraded = Caller::new(self.listener.clone(), self.address, Version::Http2);
+        Caller { began_as: self.version, ..upgraded }
     }
 
     /// The name that metrics and logs have for its calls.

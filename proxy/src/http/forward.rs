@@ -238,7 +238,7 @@ impl Way<'_> {
     pub(super) fn version_to(&self, route: &Route) -> Version {
         match &self.caller.listener.destination {
             _ if self.dialect.is_grpc() => Version::Http2,
-            Destination::App(_) => self.caller.version,
+            Destination::App(_) => self.caller.began_as,
             Destination::Mesh { .. } => route
                 .method
                 .with_endpoint(route.index, |endpoint| spoken_by(&endpoint.protocol))

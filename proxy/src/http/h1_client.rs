@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use governance::EndpointId;
+use http::header::UPGRADE;
 use http::{Method, Request, StatusCode, request};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -140,6 +141,7 @@ impl Sender {
         parts: request::Parts,
         upload: Upload,
     ) -> Result<Received, SendError> {
+        let asked = parts.headers.contains_key(UPGRADE);
         let again = (self.reused && can_repeat(&parts.method, &upload)).then(|| parts.clone());
         let request = Request::from_parts(parts, Pulled(upload));
         let sent = self.sender.try_send_request(request).await;
@@ -164,6 +166,10 @@ impl Sender {
             }
         };
         let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        if switches && !asked {
+            tracing::warn!(peer = &*self.peer, "it goes on with another protocol, unasked");
+            return Err(SendError::Lost);
+        }
         let upgrade = switches.then(|| hyper::upgrade::on(&mut response));
         let (parts, incoming) = response.into_parts();
         let body = Body::Http1(incoming);

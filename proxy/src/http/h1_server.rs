@@ -1,8 +1,10 @@
 //! A caller's HTTP/1.1 connection (or HTTP/1.0).
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use codec::http::{answer as own, hop};
@@ -12,14 +14,13 @@ use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
 
 use super::Http;
 use super::answer::Answer;
 use super::body::{Body, Pulled};
 use super::caller::Caller;
 use super::forward::{Forwarded, forward};
-use super::liveness::Liveness;
+use super::h2c::Switched;
 use super::socket::Socket;
 use crate::metrics::Side;
 
@@ -27,13 +28,12 @@ use crate::metrics::Side;
 /// above what clients commonly keep idle connections for.
 const HEAD: Duration = Duration::from_secs(300);
 
-pub(super) async fn serve(http: &Rc<Http>, caller: Rc<Caller>, socket: TcpStream) {
+pub(super) async fn serve(http: &Rc<Http>, caller: Rc<Caller>, socket: Socket) {
     let limits = &http.worker.limits;
-    let metrics = http.worker.metrics.clone();
-    let socket = Socket::accepted(socket, metrics, Liveness::heard())
-        .watched(limits.head as usize, caller.tunnel.clone());
+    let socket = socket.watched(limits.head as usize, caller.tunnel.clone());
     let peer = caller.address;
-    let service = service_fn(|request| answer(http, &caller, request));
+    let switched = Cell::new(None);
+    let service = service_fn(|request| answer(http, &caller, request, &switched));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
@@ -58,7 +58,11 @@ pub(super) async fn serve(http: &Rc<Http>, caller: Rc<Caller>, socket: TcpStream
             tracing::warn!(%peer, %error, "a caller's connection ended");
         }
         Err(error) => tracing::debug!(%peer, %error, "a caller's connection ended"),
-        Ok(()) => tracing::debug!(%peer, "a caller's connection ended"),
+        Ok(()) => match switched.take() {
+            // Boxed: most connections never are, and need no room for it.
+            Some(switched) => Box::pin(switched.serve(http, &caller)).await,
+            None => tracing::debug!(%peer, "a caller's connection ended"),
+        },
     }
 }
 
@@ -66,9 +70,18 @@ async fn answer(
     http: &Rc<Http>,
     caller: &Rc<Caller>,
     mut request: Request<Incoming>,
+    switched: &Cell<Option<Switched>>,
 ) -> Result<Response<Pulled<Answer>>, Infallible> {
-    let tunnel = hop::upgrade(request.headers()).map(|to| (to, hyper::upgrade::on(&mut request)));
+    let upgrade = hyper::upgrade::on(&mut request);
     let (parts, body) = request.into_parts();
+    if body.is_end_stream()
+        && let Some(asked) = Switched::asked(http, caller, &parts, &upgrade)
+    {
+        switched.set(Some(asked));
+        caller.tunnel.store(true, Ordering::Relaxed);
+        return Ok(Switched::answer());
+    }
+    let tunnel = hop::upgrade(&parts.headers).map(|to| (to, upgrade));
     let body = if body.is_end_stream() { Body::Empty } else { Body::Http1(body) };
     let (parts, answer) = match forward(http, caller, parts, body, tunnel).await {
         Forwarded::Answer(parts, answer) => (*parts, *answer),

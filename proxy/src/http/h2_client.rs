@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use governance::EndpointId;
@@ -169,8 +169,7 @@ impl Connection {
         });
         let mut pool = http.pool.http2.borrow_mut();
         pool.entry(endpoint).or_default().push(connection.clone());
-        let limit = terms.connect;
-        tokio::task::spawn_local(connection.clone().run(http.clone(), endpoint, limit));
+        tokio::task::spawn_local(connection.clone().run(http.clone(), endpoint, terms.clone()));
         connection
     }
 
@@ -205,9 +204,9 @@ impl Connection {
         !matches!(*self.state.borrow(), State::Connecting) && self.keep.borrow().is_over()
     }
 
-    /// Lets go of a connection that had no call for long enough.
+    /// Lets go of a connection that had no call for long enough, or takes no more.
     pub(super) fn end_if_idle(&self) -> bool {
-        let is_idle = self.used.get().elapsed() >= self.keep.borrow().idle;
+        let is_idle = self.used.get().elapsed() >= self.keep.borrow().idle || self.is_spent();
         if !is_idle || self.in_flight.get() > 0 || !matches!(*self.state.borrow(), State::Open(_)) {
             return false;
         }
@@ -215,10 +214,10 @@ impl Connection {
         true
     }
 
-    async fn run(self: Rc<Self>, http: Rc<Http>, endpoint: EndpointId, limit: Duration) {
+    async fn run(self: Rc<Self>, http: Rc<Http>, endpoint: EndpointId, terms: Terms) {
         let worker = &http.worker;
         let heard = Liveness::heard();
-        let (send, mut driver, turn) = match self.open(&http, heard.clone(), limit).await {
+        let (send, mut driver, turn) = match self.open(&http, heard.clone(), terms).await {
             Ok(opened) => opened,
             Err(error) => {
                 worker.connect_failed(endpoint, &self.peer, &error);
@@ -264,10 +263,12 @@ impl Connection {
         &self,
         http: &Http,
         heard: Arc<AtomicBool>,
-        limit: Duration,
+        terms: Terms,
     ) -> io::Result<(SendRequest<Bytes>, Driver, Turn)> {
         let worker = &http.worker;
+        let limit = terms.connect;
         let socket = worker.dial_within(&*self.peer, limit).await?;
+        terms.probe(worker, &socket.socket);
         let (socket, turn) = gather(Socket::dialed(socket, worker.metrics.clone(), heard));
         let handshake = async {
             let (send, mut driver) = client::Builder::new()

@@ -11,14 +11,12 @@ use h2::server::{self, SendResponse};
 use h2::{Reason, RecvStream};
 use http::header::EXPECT;
 use http::{HeaderValue, Request, Response, StatusCode};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::body::{Body, Source as _};
 use super::caller::Caller;
 use super::forward::{Forwarded, forward};
 use super::gather::{Gathered, Turn, gather};
-use super::liveness::Liveness;
 use super::pump::Pump;
 use super::socket::Socket;
 use super::{CONNECTION_WINDOW, FRAME, Http, STREAM_WINDOW};
@@ -31,10 +29,9 @@ const PREFACE: Duration = Duration::from_secs(10);
 
 type Driver = server::Connection<Gathered, Bytes>;
 
-pub(super) async fn serve(http: &Rc<Http>, caller: Rc<Caller>, socket: TcpStream) {
-    let heard = Liveness::heard();
-    let metrics = http.worker.metrics.clone();
-    let (socket, turn) = gather(Socket::accepted(socket, metrics, heard.clone()));
+pub(super) async fn serve(http: &Rc<Http>, caller: Rc<Caller>, socket: Socket) {
+    let heard = socket.heard();
+    let (socket, turn) = gather(socket);
     let handshake = server::Builder::new()
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)

@@ -5,8 +5,8 @@
 //!   [`crate::forward`]. Here a call is a future: it lasts as long as its streams do,
 //!   and whoever drops it ends it on both sides. [`routing`]: steps 2 and 3 of it;
 //!   [`attempt`]: steps 4 to 6.
-//! * [`h2_server`], [`h1_server`]: callers' connections; [`caller`]: what a call
-//!   knows of its own.
+//! * [`h2_server`], [`h1_server`]: callers' connections; [`h2c`]: from the second to the
+//!   first; [`caller`]: what a call knows of its own.
 //! * [`upstream`], [`h2_client`], [`h1_client`]: connections to endpoints.
 //! * [`body`], [`pump`], [`answer`]: bodies on their way, piece by piece; [`first`]: a
 //!   Triple call's first message, where a rule asks for an argument.
@@ -34,6 +34,7 @@ mod h1_client;
 mod h1_server;
 mod h2_client;
 mod h2_server;
+mod h2c;
 mod liveness;
 mod mirror;
 mod orders;
@@ -64,6 +65,7 @@ use crate::metrics::Side;
 use crate::worker::Worker;
 use caller::Caller;
 use liveness::Liveness;
+use socket::Socket;
 
 /// Bytes of one stream that a peer may send before they are asked for.
 const STREAM_WINDOW: u32 = 256 << 10;
@@ -159,6 +161,7 @@ impl Http {
     ) {
         let _open = self.opened();
         let caller = Rc::new(Caller::new(listener, peer, version));
+        let socket = Socket::accepted(socket, self.worker.metrics.clone(), Liveness::heard());
         match version {
             Version::Http1 => h1_server::serve(self, caller, socket).await,
             Version::Http2 => h2_server::serve(self, caller, socket).await,

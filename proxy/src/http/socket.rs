@@ -1,4 +1,5 @@
-//! A socket whose bytes are counted, and, of a caller's HTTP/1.1, watched.
+//! A socket whose bytes are counted, and, of a caller's HTTP/1.1, watched; where that goes on
+//! with HTTP/2, what it begins with is put in.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -10,6 +11,7 @@ use codec::http::framing::Framing;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::h2c::Start;
 use crate::metrics::{Side, WorkerMetrics};
 use crate::redirected::OwnConnection;
 use crate::worker::Dialed;
@@ -22,6 +24,8 @@ pub(super) struct Socket {
     /// Set whenever bytes come.
     heard: Arc<AtomicBool>,
     framing: Option<Watch>,
+    /// Of a caller that was upgraded to HTTP/2, until that has begun.
+    start: Option<Box<Start>>,
     /// Of a connection that the proxy made.
     _own: Option<OwnConnection>,
 }
@@ -41,7 +45,8 @@ impl Socket {
         metrics: Arc<WorkerMetrics>,
         heard: Arc<AtomicBool>,
     ) -> Self {
-        Socket { stream, metrics, side: Side::Downstream, heard, framing: None, _own: None }
+        let (side, framing, start, _own) = (Side::Downstream, None, None, None);
+        Socket { stream, metrics, side, heard, framing, start, _own }
     }
 
     /// An endpoint's.
@@ -50,14 +55,39 @@ impl Socket {
         metrics: Arc<WorkerMetrics>,
         heard: Arc<AtomicBool>,
     ) -> Self {
-        let Dialed { socket: stream, own } = dialed;
-        Socket { stream, metrics, side: Side::Upstream, heard, framing: None, _own: own }
+        let Dialed { socket: stream, own: _own } = dialed;
+        let (side, framing, start) = (Side::Upstream, None, None);
+        Socket { stream, metrics, side, heard, framing, start, _own }
     }
 
     /// Watches the requests that come, until `tunnel` is set.
     pub(super) fn watched(mut self, line: usize, tunnel: Arc<AtomicBool>) -> Self {
         self.framing = Some(Watch { framing: Framing::new(line), tunnel, refused: false });
         self
+    }
+
+    /// Its requests are over; HTTP/2 starts.
+    pub(super) fn starting(mut self, start: Start) -> Self {
+        self.framing = None;
+        self.start = Some(Box::new(start));
+        self
+    }
+
+    /// What is set whenever bytes come.
+    pub(super) fn heard(&self) -> Arc<AtomicBool> {
+        self.heard.clone()
+    }
+
+    /// Reads, and counts.
+    fn poll_bytes(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        let read = buf.filled().len() - before;
+        if read > 0 {
+            self.metrics.bytes_received(self.side, read as u64);
+            self.heard.store(true, Ordering::Relaxed);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -70,15 +100,17 @@ impl AsyncRead for Socket {
         if self.framing.as_ref().is_some_and(|watch| watch.refused) {
             return Poll::Ready(Ok(())); // after what was refused there is nothing to read
         }
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        let Socket { stream, metrics, side, heard, framing, _own } = &mut *self;
-        let read = &mut buf.filled_mut()[before..];
-        if read.is_empty() {
-            return Poll::Ready(Ok(()));
+        if let Some(mut start) = self.start.take() {
+            let polled = start.poll_read(cx, buf, |cx, buf| self.poll_bytes(cx, buf));
+            if !start.is_over() {
+                self.start = Some(start);
+            }
+            return polled;
         }
-        metrics.bytes_received(*side, read.len() as u64);
-        heard.store(true, Ordering::Relaxed);
+        let before = buf.filled().len();
+        ready!(self.poll_bytes(cx, buf))?;
+        let Socket { stream, metrics, side, framing, .. } = &mut *self;
+        let read = &mut buf.filled_mut()[before..];
         if let Some(watch) = framing
             && !watch.tunnel.load(Ordering::Relaxed)
             && let Err(refused) = watch.framing.check(read)

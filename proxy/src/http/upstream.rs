@@ -67,6 +67,7 @@ pub(super) enum SendError {
 }
 
 /// On what terms a destination rule has connections made and kept.
+#[derive(Clone)]
 pub(super) struct Terms {
     destination: Option<(Arc<TrafficPolicy>, Rc<Destination>)>,
     /// How long making one may take.

@@ -229,7 +229,7 @@ fn render_worker_cells(text: &mut Text, workers: &[Arc<WorkerMetrics>]) {
         let count = sum(&|cells| cells.script_failures[reason as usize].get());
         scripts.sample(&[("reason", reason.label())], count);
     }
-    let single: [Row<WorkerCells>; 7] = [
+    let single: [Row<WorkerCells>; 8] = [
         (
             "spanwire_retries_total",
             "Calls tried on another endpoint, having never been sent.",
@@ -253,6 +253,11 @@ fn render_worker_cells(text: &mut Text, workers: &[Arc<WorkerMetrics>]) {
         ("spanwire_late_answers_total", "Answers that nobody waited for any more.", |cells| {
             cells.late_answers.get()
         }),
+        (
+            "spanwire_connections_upgraded_total",
+            "Callers' HTTP/1.1 connections that went on with HTTP/2.",
+            |cells| cells.upgraded.get(),
+        ),
         (
             "spanwire_connections_refused_total",
             "Callers' connections turned away: over the limit, or draining.",

@@ -80,6 +80,7 @@ pub(super) struct WorkerCells {
     pub(super) ejections: Cell,
     pub(super) failbacks: [Cell; Failback::ALL.len()],
     pub(super) late_answers: Cell,
+    pub(super) upgraded: Cell,
     pub(super) refused: Cell,
     pub(super) connect_failures: Cell,
     pub(super) script_failures: [Cell; ScriptReason::ALL.len()],
@@ -226,6 +227,11 @@ impl WorkerMetrics {
     /// A connection that was opened is gone.
     pub fn connection_closed(&self, side: Side) {
         self.cells.side(side).open.sub(1);
+    }
+
+    /// A caller's HTTP/1.1 connection goes on with HTTP/2.
+    pub fn connection_upgraded(&self) {
+        self.cells.upgraded.add(1);
     }
 
     /// A caller's connection was turned away: over the limit, or draining.

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use harness::java::{Line, Role};
 use harness::port;
@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{LINES, reference, services};
+use crate::faults::{drained, killed};
 use crate::fixture::{
     SERVICE, endpoint, outbound, start, triple_consumer, triple_provider, unique,
 };
@@ -113,34 +114,7 @@ fn a_killed_provider_leaves_no_call_unanswered() {
         let reference = reference(&mut consumer, out, json!({"timeout": 20_000, "retries": 0}));
         consumer.call(&reference, json!({})).expect("called").result.expect("it works so far");
 
-        let killer = thread::spawn(move || {
-            thread::sleep(Duration::from_millis(700));
-            provider.kill();
-        });
-        let flood = json!({"cmd": "flood", "ref": reference, "count": 25, "millis": 15_000});
-        let answer = consumer.ask(&flood).expect("every call came back");
-        killer.join().expect("it was killed");
-        let answers = answer["answers"].as_array().expect("a list");
-        assert_eq!(answers.len(), 25);
-        for text in answers {
-            let text = text.as_str().unwrap_or_default();
-            assert!(text.contains("Spanwire [connection_lost]"), "{line:?}: {text}");
-        }
-        let millis = answer["millis"].as_u64().unwrap_or(u64::MAX);
-        assert!(millis < 5000, "{line:?}: the answers took {millis} ms");
-
-        // The consumer's own connection is whole: the next provider is used at once.
-        let mut next = start(Line::Dubbo33, Role::TripleProvider);
-        next.export_at("next", app, json!({})).expect("exported");
-        let deadline = Instant::now() + Duration::from_secs(8);
-        loop {
-            let seen = consumer.call(&reference, json!({})).expect("called");
-            if seen.result == Ok("\"next\"".to_owned()) {
-                break;
-            }
-            assert!(Instant::now() < deadline, "{line:?}: still {:?}", seen.result);
-            thread::sleep(Duration::from_millis(50));
-        }
+        killed(&mut consumer, &reference, provider, app, (Line::Dubbo33, Role::TripleProvider));
     }
 }
 
@@ -196,23 +170,11 @@ fn a_draining_proxy_answers_what_is_in_flight() {
     for line in LINES {
         let mut consumer = triple_consumer(line);
         let out = port::free();
-        let mut proxy = Proxy::start(&(services(&[endpoint(app)]) + &outbound(out)));
+        let proxy = Proxy::start(&(services(&[endpoint(app)]) + &outbound(out)));
         let reference = reference(&mut consumer, out, json!({"timeout": 20_000, "retries": 0}));
         consumer.call(&reference, json!({})).expect("called").result.expect("it works so far");
 
-        let stopper = thread::spawn(move || {
-            thread::sleep(Duration::from_millis(600));
-            proxy.terminate();
-            proxy.wait(Duration::from_secs(20))
-        });
-        let flood = json!({"cmd": "flood", "ref": reference, "count": 20, "millis": 2500});
-        let answer = consumer.ask(&flood).expect("every call came back");
-        let status = stopper.join().expect("it was stopped");
-        for text in answer["answers"].as_array().expect("a list") {
-            assert_eq!(text.as_str(), Some(name.as_str()), "{line:?}");
-        }
-        let status = status.expect("it ends once nothing is in flight");
-        assert!(status.success(), "{status}");
+        drained(&mut consumer, &reference, proxy, &name);
     }
 }
 

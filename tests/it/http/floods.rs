@@ -39,16 +39,6 @@ async fn a_caller_that_opens_and_cuts_streams_without_end_is_shut_out() {
     assert_eq!(call(&mut other, say(), b"x").await.unwrap().body, b"x");
 }
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
-    frame.extend([kind, flags]);
-    frame.extend(stream.to_be_bytes());
-    frame.extend(payload);
-    frame
-}
-
 /// Sends until it is shut out, or the proxy reads no more of it.
 #[track_caller]
 fn flood(proxy: &proxy::server::Proxy, first: &[u8], then: &[u8]) {

@@ -19,6 +19,18 @@ use crate::wire::{self, SERVICE, listener, outbound, own_address, service};
 /// The window that peers have for a stream and a connection: the protocol's own.
 pub const WINDOW: usize = 65_535;
 
+/// What a client begins with: the preface, and settings that say nothing.
+pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+/// One frame of HTTP/2.
+pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
 /// An outbound listener `http` for everything, and the tests' service in `protocol`.
 pub fn http(protocol: Protocol, endpoints: &[SocketAddr]) -> Config {
     let served = StaticService { protocol, ..service(SERVICE, endpoints) };
@@ -41,7 +53,12 @@ pub async fn run(config: Config) -> (Proxy, SendRequest<Bytes>) {
 
 /// One more caller's connection.
 pub async fn connect(proxy: &Proxy) -> SendRequest<Bytes> {
-    let socket = TcpStream::connect(proxy.address("http").unwrap()).await.unwrap();
+    connect_to(proxy.address("http").unwrap()).await
+}
+
+/// A caller's connection to this address.
+pub async fn connect_to(address: SocketAddr) -> SendRequest<Bytes> {
+    let socket = TcpStream::connect(address).await.unwrap();
     let (caller, connection) = h2::client::handshake(socket).await.unwrap();
     tokio::spawn(async move { drop(connection.await) });
     caller
@@ -71,6 +88,12 @@ impl Server {
     pub async fn accept_as(&self, builder: &server::Builder) -> Connection {
         let (socket, _) = soon(self.listener.accept()).await.unwrap();
         builder.handshake(socket).await.unwrap()
+    }
+
+    /// The same, however long it takes until one is made.
+    pub async fn accept_next(&self) -> Connection {
+        let (socket, _) = self.listener.accept().await.unwrap();
+        server::handshake(socket).await.unwrap()
     }
 
     /// Answers every request on every connection, each in a task of its own.

@@ -21,9 +21,10 @@ pub(super) struct Socket {
     side: Side,
     /// Set whenever bytes come.
     heard: Arc<AtomicBool>,
-    framing: Option<Watch>,
+    /// Boxed, as is what follows: few connections have either.
+    framing: Option<Box<Watch>>,
     /// Of a connection that the proxy made.
-    _own: Option<OwnConnection>,
+    _own: Option<Box<OwnConnection>>,
 }
 
 /// Refuses what strict readers refuse.
@@ -51,12 +52,14 @@ impl Socket {
         heard: Arc<AtomicBool>,
     ) -> Self {
         let Dialed { socket: stream, own } = dialed;
+        let own = own.map(Box::new);
         Socket { stream, metrics, side: Side::Upstream, heard, framing: None, _own: own }
     }
 
     /// Watches the requests that come, until `tunnel` is set.
     pub(super) fn watched(mut self, line: usize, tunnel: Arc<AtomicBool>) -> Self {
-        self.framing = Some(Watch { framing: Framing::new(line), tunnel, refused: false });
+        let framing = Framing::new(line);
+        self.framing = Some(Box::new(Watch { framing, tunnel, refused: false }));
         self
     }
 }

@@ -14,25 +14,26 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
-use super::Http;
 use super::answer::Answer;
 use super::body::Body;
 use super::caller::Caller;
 use super::forward::{Forwarded, forward};
 use super::liveness::Liveness;
 use super::socket::Socket;
+use super::{Http, Open};
+use crate::listener::Admitted;
 use crate::metrics::Side;
 
 /// How long a caller may take for a request's head, and for its next request:
 /// above what clients commonly keep idle connections for.
 const HEAD: Duration = Duration::from_secs(300);
 
-pub(super) async fn serve(http: &Rc<Http>, caller: Rc<Caller>, socket: TcpStream) {
+pub(super) async fn serve(open: Open, _admitted: Admitted, caller: Rc<Caller>, socket: TcpStream) {
+    let http = &open.0;
     let limits = &http.worker.limits;
     let metrics = http.worker.metrics.clone();
     let socket = Socket::accepted(socket, metrics, Liveness::heard())
         .watched(limits.head as usize, caller.tunnel.clone());
-    let peer = caller.address;
     let service = service_fn(|request| answer(http, &caller, request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -48,10 +49,12 @@ pub(super) async fn serve(http: &Rc<Http>, caller: Rc<Caller>, socket: TcpStream
         biased;
         ended = connection.as_mut() => ended,
         () = http.drains() => {
+            http.worker.metrics.go_away_sent(Side::Downstream);
             connection.as_mut().graceful_shutdown();
             connection.await
         }
     };
+    let peer = caller.address;
     match ended {
         Err(error) if error.is_parse() => {
             http.worker.metrics.decode_error(Side::Downstream);

@@ -47,8 +47,11 @@ impl Engines {
         self.http.start();
     }
 
-    /// Serves a caller until its connection ends. One that has not said what it
-    /// speaks when `phase` leaves [`Phase::Run`] is let go.
+    /// Finds out what a caller speaks, and has it served. One that has not said when
+    /// `phase` leaves [`Phase::Run`] is let go.
+    ///
+    /// Whoever serves it has a task of its own for that, as large as its protocol needs:
+    /// an idle connection holds it all.
     pub(crate) async fn serve(
         self: Rc<Self>,
         listener: Rc<ListenerContext>,
@@ -56,7 +59,7 @@ impl Engines {
         peer: SocketAddr,
         mut phase: watch::Receiver<Phase>,
     ) {
-        let _admitted = Admitted::new(&listener, &self.worker.metrics);
+        let admitted = Admitted::new(&listener, &self.worker.metrics);
         if let Err(error) = socket.set_nodelay(true) {
             tracing::debug!(%peer, %error, "the caller is gone already");
             return;
@@ -74,14 +77,10 @@ impl Engines {
         };
         listener.detections.found(detected);
         match listener.takes.served_as(detected) {
-            Some(Detected::Dubbo) => self.dubbo.clone().serve(listener, socket, peer).await,
-            Some(Detected::Http1) => {
-                self.http.serve(listener, socket, peer, Version::Http1).await;
-            }
-            Some(Detected::Http2) => {
-                self.http.serve(listener, socket, peer, Version::Http2).await;
-            }
-            Some(Detected::Tcp) => self.tcp.serve(&listener, socket, peer, origin).await,
+            Some(Detected::Dubbo) => self.dubbo.clone().serve(admitted, socket, peer),
+            Some(Detected::Http1) => self.http.serve(admitted, socket, peer, Version::Http1),
+            Some(Detected::Http2) => self.http.serve(admitted, socket, peer, Version::Http2),
+            Some(Detected::Tcp) => self.tcp.serve(admitted, socket, peer, origin),
             _ => refuse(&listener, peer, detected),
         }
     }

@@ -68,7 +68,8 @@ impl ListenerContext {
 
 /// A caller's connection, counted for as long as this lives.
 pub(crate) struct Admitted {
-    listener: Rc<ListenerContext>,
+    /// Which it came in by.
+    pub(crate) listener: Rc<ListenerContext>,
     metrics: Arc<WorkerMetrics>,
 }
 

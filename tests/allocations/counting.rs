@@ -5,10 +5,11 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 static LARGEST: AtomicUsize = AtomicUsize::new(0);
+static HELD: AtomicI64 = AtomicI64::new(0);
 
 /// The system's allocator, counted.
 pub struct Counting;
@@ -20,16 +21,20 @@ pub struct Counts {
     pub allocations: u64,
     /// The most at once, in bytes, since it was last forgotten.
     pub largest: usize,
+    /// Bytes that they have not given back.
+    pub held: i64,
 }
 
 impl Counts {
     pub fn now() -> Counts {
         let allocations = ALLOCATIONS.load(Ordering::Relaxed);
-        Counts { allocations, largest: LARGEST.load(Ordering::Relaxed) }
+        let largest = LARGEST.load(Ordering::Relaxed);
+        Counts { allocations, largest, held: HELD.load(Ordering::Relaxed) }
     }
 
     pub fn since(self, before: Counts) -> Counts {
-        Counts { allocations: self.allocations - before.allocations, ..self }
+        let allocations = self.allocations - before.allocations;
+        Counts { allocations, held: self.held - before.held, ..self }
     }
 
     pub fn forget_largest() {
@@ -68,34 +73,43 @@ fn is_worker() -> bool {
         .unwrap_or(false)
 }
 
-fn count(size: usize) {
+/// A block of `size` bytes is asked for, in place of one of `before`.
+fn count(before: usize, size: usize) {
     if is_worker() {
         ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
         LARGEST.fetch_max(size, Ordering::Relaxed);
+        HELD.fetch_add(size as i64 - before as i64, Ordering::Relaxed);
+    }
+}
+
+fn count_back(size: usize) {
+    if is_worker() {
+        HELD.fetch_sub(size as i64, Ordering::Relaxed);
     }
 }
 
 // SAFETY: `System` keeps the contract of the trait, and gets exactly what came.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size());
+        count(0, layout.size());
         // SAFETY: the caller's promises are passed on.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count(layout.size());
+        count(0, layout.size());
         // SAFETY: the caller's promises are passed on.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(size);
+        count(layout.size(), size);
         // SAFETY: the caller's promises are passed on.
         unsafe { System.realloc(block, layout, size) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        count_back(layout.size());
         // SAFETY: the caller's promises are passed on.
         unsafe { System.dealloc(block, layout) }
     }

@@ -1,10 +1,18 @@
-//! What a call costs a worker in memory: nothing, once it is warm.
+//! What a call costs a worker in memory: nothing, once it is warm. What an idle
+//! connection keeps: see [`idle`].
 //!
 //! Counts what the workers of a proxy allocate while scripted peers call
 //! through it. The peers are on threads of their own and are not counted.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+#[allow(dead_code, reason = "shared with the tests in `it`, which use all of it")]
+#[path = "../it/counters.rs"]
+mod counters;
 mod counting;
+mod idle;
+#[allow(dead_code, reason = "shared with the tests in `it`, which use all of it")]
+#[path = "../it/http/peers.rs"]
+mod peers;
 #[allow(dead_code, reason = "shared with the tests in `it`, which use all of it")]
 #[path = "../it/wire.rs"]
 mod wire;

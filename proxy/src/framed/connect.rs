@@ -12,38 +12,40 @@ use super::drive::{End, drive};
 use super::engine::Engine;
 use super::link::{Bound, Link, Role, State};
 use crate::forward;
-use crate::listener::ListenerContext;
+use crate::listener::Admitted;
 use crate::metrics::Side;
 use crate::route::Route;
 use crate::worker::Dialed;
 
 impl<C: FrameCodec> Engine<C> {
-    /// Serves a caller until its connection ends.
-    pub(crate) async fn serve(
-        self: Rc<Self>,
-        listener: Rc<ListenerContext>,
-        socket: TcpStream,
-        peer: SocketAddr,
-    ) {
+    /// Serves a caller until its connection ends, in a task of its own.
+    pub(crate) fn serve(self: Rc<Self>, admitted: Admitted, socket: TcpStream, peer: SocketAddr) {
         let now = Instant::now();
+        let listener = admitted.listener.clone();
         let (read, write) = socket.into_split();
-        let link = Rc::new(Link::from_caller(self.number(), listener.clone(), peer, now));
+        let link = Rc::new(Link::from_caller(self.number(), listener, peer, now));
         link.open(write, now);
         self.links.borrow_mut().insert(link.number, link.clone());
+        tokio::task::spawn_local(async move {
+            let end = drive(&self, &link, read).await;
+            self.left(&link, &admitted.listener.name, &end);
+        });
+    }
 
-        let end = drive(&self, &link, read).await;
+    /// A caller is gone.
+    fn left(self: &Rc<Self>, link: &Rc<Link<C>>, listener: &str, end: &End) {
         if matches!(end, End::Garbage(_) | End::Eof { mid_frame: true }) {
-            tracing::warn!(peer = link.peer, listener = listener.name, %end, "a caller's connection ended");
+            tracing::warn!(peer = link.peer, listener, %end, "a caller's connection ended");
         } else {
-            tracing::debug!(peer = link.peer, listener = listener.name, %end, "a caller's connection ended");
+            tracing::debug!(peer = link.peer, listener, %end, "a caller's connection ended");
         }
 
-        self.forget(&link);
+        self.forget(link);
         for upstream in link.bound.take() {
             upstream.link.bound.take();
             self.close(&upstream.link);
         }
-        self.fail_all(&link, Instant::now());
+        self.fail_all(link, Instant::now());
     }
 
     /// The connection that a call goes out by, which all callers of the

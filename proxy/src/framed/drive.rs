@@ -58,7 +58,8 @@ pub(super) async fn drive<C: FrameCodec>(
     let mut input = Input::default();
     let end = poll_fn(|cx| poll(engine, link, &mut input, &mut socket, cx)).await;
     if matches!(end, End::Closed) && link.state.get() == State::Ending {
-        linger(link, &mut socket).await;
+        // Boxed: what few need at their end is no part of every connection's task.
+        Box::pin(linger(link, &mut socket)).await;
     }
     end
 }

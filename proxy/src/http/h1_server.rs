@@ -15,25 +15,48 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 
-use super::Http;
 use super::answer::Answer;
 use super::body::{Body, Pulled};
 use super::caller::Caller;
 use super::forward::{Forwarded, forward};
 use super::h2c::Switched;
 use super::socket::Socket;
+use super::{Http, Open};
+use crate::listener::Admitted;
 use crate::metrics::Side;
 
 /// How long a caller may take for a request's head, and for its next request:
 /// above what clients commonly keep idle connections for.
 const HEAD: Duration = Duration::from_secs(300);
 
-pub(super) async fn serve(http: &Rc<Http>, caller: Rc<Caller>, socket: Socket) {
+pub(super) async fn serve(open: Open, admitted: Admitted, caller: Rc<Caller>, socket: Socket) {
+    let switched = Cell::new(None);
+    let ended = drive(&open.0, &caller, socket, &switched).await;
+    let peer = caller.address;
+    match ended {
+        Err(error) if error.is_parse() => {
+            open.0.worker.metrics.decode_error(Side::Downstream);
+            tracing::warn!(%peer, %error, "a caller's connection ended");
+        }
+        Err(error) => tracing::debug!(%peer, %error, "a caller's connection ended"),
+        Ok(()) => match switched.take() {
+            // Boxed: most connections never are, and need no room for it.
+            Some(switched) => Box::pin(switched.serve(open, admitted, &caller)).await,
+            None => tracing::debug!(%peer, "a caller's connection ended"),
+        },
+    }
+}
+
+/// Serves its calls over HTTP/1.1.
+async fn drive(
+    http: &Rc<Http>,
+    caller: &Rc<Caller>,
+    socket: Socket,
+    switched: &Cell<Option<Switched>>,
+) -> hyper::Result<()> {
     let limits = &http.worker.limits;
     let socket = socket.watched(limits.head as usize, caller.tunnel.clone());
-    let peer = caller.address;
-    let switched = Cell::new(None);
-    let service = service_fn(|request| answer(http, &caller, request, &switched));
+    let service = service_fn(|request| answer(http, caller, request, switched));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
@@ -44,25 +67,14 @@ pub(super) async fn serve(http: &Rc<Http>, caller: Rc<Caller>, socket: Socket) {
         .serve_connection(TokioIo::new(socket), service)
         .with_upgrades();
     let mut connection = pin!(connection);
-    let ended = tokio::select! {
+    tokio::select! {
         biased;
         ended = connection.as_mut() => ended,
         () = http.drains() => {
+            http.worker.metrics.go_away_sent(Side::Downstream);
             connection.as_mut().graceful_shutdown();
             connection.await
         }
-    };
-    match ended {
-        Err(error) if error.is_parse() => {
-            http.worker.metrics.decode_error(Side::Downstream);
-            tracing::warn!(%peer, %error, "a caller's connection ended");
-        }
-        Err(error) => tracing::debug!(%peer, %error, "a caller's connection ended"),
-        Ok(()) => match switched.take() {
-            // Boxed: most connections never are, and need no room for it.
-            Some(switched) => Box::pin(switched.serve(http, &caller)).await,
-            None => tracing::debug!(%peer, "a caller's connection ended"),
-        },
     }
 }
 

@@ -3,7 +3,9 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,9 +19,11 @@ use super::body::{Body, Source as _};
 use super::caller::Caller;
 use super::forward::{Forwarded, forward};
 use super::gather::{Gathered, Turn, gather};
+use super::liveness::Liveness;
 use super::pump::Pump;
 use super::socket::Socket;
-use super::{CONNECTION_WINDOW, FRAME, Http, STREAM_WINDOW};
+use super::{CONNECTION_WINDOW, FRAME, Http, Open, STREAM_WINDOW};
+use crate::listener::Admitted;
 use crate::metrics::Side;
 
 /// Streams that a caller may have open.
@@ -29,73 +33,104 @@ const PREFACE: Duration = Duration::from_secs(10);
 
 type Driver = server::Connection<Gathered, Bytes>;
 
-pub(super) async fn serve(http: &Rc<Http>, caller: Rc<Caller>, socket: Socket) {
+/// What a caller's connection consists of.
+struct Connection {
+    driver: Driver,
+    liveness: Rc<Liveness>,
+    /// It was asked for no more calls.
+    is_leaving: bool,
+}
+
+/// Serves a caller until its connection ends.
+///
+/// Written so that an idle connection holds little beside what h2 does: nothing is in two
+/// places, and no timer or notification is waited for one by one.
+pub(super) fn serve(
+    open: Open,
+    admitted: Admitted,
+    caller: Rc<Caller>,
+    socket: Socket,
+) -> impl Future<Output = ()> {
     let heard = socket.heard();
     let (socket, turn) = gather(socket);
-    let handshake = server::Builder::new()
-        .initial_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_frame_size(FRAME)
-        .max_header_list_size(http.worker.limits.head)
-        .max_concurrent_streams(STREAMS)
-        .handshake::<_, Bytes>(socket);
-    let peer = caller.address;
-    let mut driver = match timeout(PREFACE, handshake).await {
-        Ok(Ok(driver)) => driver,
-        Ok(Err(error)) => {
-            http.worker.metrics.decode_error(Side::Downstream);
-            tracing::warn!(%peer, %error, "no HTTP/2 connection came about");
-            return;
-        }
-        Err(_) => {
-            tracing::info!(%peer, "closed: it does not go on after HTTP/2's first bytes");
-            return;
-        }
-    };
-    let liveness = http.watch(Side::Downstream, heard, driver.ping_pong());
-    turn.begin();
-    tokio::select! {
-        () = take_streams(http, &caller, &mut driver, &turn) => {}
-        () = liveness.is_dead() => tracing::info!(%peer, "closed: it does not answer pings"),
+    async move {
+        let handshake = server::Builder::new()
+            .initial_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_frame_size(FRAME)
+            .max_header_list_size(open.0.worker.limits.head)
+            .max_concurrent_streams(STREAMS)
+            .handshake::<_, Bytes>(socket);
+        let mut connection = match timeout(PREFACE, handshake).await {
+            Ok(Ok(driver)) => Connection::new(&open.0, driver, heard),
+            Ok(Err(error)) => {
+                open.0.worker.metrics.decode_error(Side::Downstream);
+                let peer = caller.address;
+                tracing::warn!(%peer, %error, "no HTTP/2 connection came about");
+                return;
+            }
+            Err(_) => {
+                let peer = caller.address;
+                tracing::info!(%peer, "closed: it does not go on after HTTP/2's first bytes");
+                return;
+            }
+        };
+        turn.begin();
+        poll_fn(|cx| connection.poll(&open.0, &caller, &turn, cx)).await;
+        drop(connection);
+        drop(admitted); // it counts until its socket is closed
     }
 }
 
-/// Takes the caller's streams until its connection ends. Each is a task of its
-/// own: one that waits holds nobody up.
-async fn take_streams(http: &Rc<Http>, caller: &Rc<Caller>, driver: &mut Driver, turn: &Turn) {
-    let mut drains = pin!(http.drains());
-    let mut told = false;
-    loop {
-        let accepted = poll_fn(|cx| {
-            if !told && drains.as_mut().poll(cx).is_ready() {
-                told = true;
-                driver.graceful_shutdown();
-            }
+impl Connection {
+    fn new(http: &Http, mut driver: Driver, heard: Arc<AtomicBool>) -> Self {
+        let liveness = http.watch(Side::Downstream, heard, driver.ping_pong());
+        Connection { driver, liveness, is_leaving: false }
+    }
+
+    /// Takes the caller's streams until its connection ends. Each is a task of its
+    /// own: one that waits holds nobody up.
+    fn poll(
+        &mut self,
+        http: &Rc<Http>,
+        caller: &Rc<Caller>,
+        turn: &Turn,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        if self.liveness.poll_dead(cx).is_ready() {
+            tracing::info!(peer = %caller.address, "closed: it does not answer pings");
+            return Poll::Ready(());
+        }
+        if http.draining.get() && !std::mem::replace(&mut self.is_leaving, true) {
+            http.worker.metrics.go_away_sent(Side::Downstream);
+            self.driver.graceful_shutdown();
+        }
+        loop {
             if caller.is_abusive() {
-                driver.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                self.driver.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
             }
-            let accepted = driver.poll_accept(cx);
-            if accepted.is_pending() {
-                turn.end(cx);
-            }
-            accepted
-        });
-        match accepted.await {
-            Some(Ok((request, respond))) => {
-                let (http, caller) = (http.clone(), caller.clone());
-                tokio::task::spawn_local(stream(http, caller, request, respond));
-            }
-            Some(Err(error)) => {
-                // A caller that hangs up breaks nothing but its own calls.
-                if error.is_io() {
-                    tracing::debug!(peer = %caller.address, %error, "a caller's connection ended");
-                } else {
-                    http.worker.metrics.decode_error(Side::Downstream);
-                    tracing::warn!(peer = %caller.address, %error, "a caller's connection ended");
+            match self.driver.poll_accept(cx) {
+                Poll::Ready(Some(Ok((request, respond)))) => {
+                    let (http, caller) = (http.clone(), caller.clone());
+                    tokio::task::spawn_local(stream(http, caller, request, respond));
                 }
-                return;
+                Poll::Ready(Some(Err(error))) => {
+                    // A caller that hangs up breaks nothing but its own calls.
+                    let peer = caller.address;
+                    if error.is_io() {
+                        tracing::debug!(%peer, %error, "a caller's connection ended");
+                    } else {
+                        http.worker.metrics.decode_error(Side::Downstream);
+                        tracing::warn!(%peer, %error, "a caller's connection ended");
+                    }
+                    return Poll::Ready(());
+                }
+                Poll::Ready(None) => return Poll::Ready(()),
+                Poll::Pending => {
+                    turn.end(cx);
+                    return Poll::Pending;
+                }
             }
-            None => return,
         }
     }
 }

@@ -24,7 +24,8 @@ use super::answer::Answer;
 use super::body::{Body, Pulled};
 use super::caller::Caller;
 use super::socket::Socket;
-use super::{FRAME, Http, h2_server};
+use super::{FRAME, Http, Open, h2_server};
+use crate::listener::Admitted;
 
 /// So much is read at once while a connection begins: more than clients send.
 const PIECE: usize = 256;
@@ -65,7 +66,7 @@ impl Switched {
     }
 
     /// Serves the caller until its connection ends.
-    pub(super) async fn serve(self, http: &Rc<Http>, caller: &Caller) {
+    pub(super) async fn serve(self, open: Open, admitted: Admitted, caller: &Caller) {
         let peer = caller.address;
         let upgraded = match self.connection.await {
             Ok(upgraded) => upgraded,
@@ -73,11 +74,11 @@ impl Switched {
         };
         // hyper gives back what it was given.
         let Ok(parts) = upgraded.downcast::<TokioIo<Socket>>() else { return };
-        http.worker.metrics.connection_upgraded();
+        open.0.worker.metrics.connection_upgraded();
         let (opening, ahead) = (self.opening, parts.read_buf);
         let start = Start { opening, came: Vec::new(), ahead, said: None };
         let socket = parts.io.into_inner().starting(start);
-        h2_server::serve(http, Rc::new(caller.upgraded()), socket).await;
+        h2_server::serve(open, admitted, Rc::new(caller.upgraded()), socket).await;
     }
 }
 

@@ -3,14 +3,14 @@
 //! are let go.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use h2::{Ping, PingPong};
-use tokio::sync::Notify;
 
 use super::Http;
 use crate::metrics::Side;
@@ -26,7 +26,9 @@ pub(super) struct Liveness {
     heard: Arc<AtomicBool>,
     silent: Cell<u32>,
     ping: RefCell<Option<PingPong>>,
-    dead: Notify,
+    dead: Cell<bool>,
+    /// Of the task that drives the connection.
+    driver: RefCell<Option<Waker>>,
 }
 
 impl Liveness {
@@ -37,7 +39,27 @@ impl Liveness {
 
     /// Waits until the peer is given up.
     pub(super) async fn is_dead(&self) {
-        self.dead.notified().await;
+        poll_fn(|cx| self.poll_dead(cx)).await;
+    }
+
+    /// Ready when the peer is given up. From now on the task is woken for that, and by
+    /// [`Liveness::wake`].
+    pub(super) fn poll_dead(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.dead.get() {
+            return Poll::Ready(());
+        }
+        match &mut *self.driver.borrow_mut() {
+            Some(driver) => driver.clone_from(cx.waker()),
+            driver => *driver = Some(cx.waker().clone()),
+        }
+        Poll::Pending
+    }
+
+    /// Has the connection looked at.
+    fn wake(&self) {
+        if let Some(driver) = &*self.driver.borrow() {
+            driver.wake_by_ref();
+        }
     }
 
     /// One more period has passed. Whether a ping was sent.
@@ -48,7 +70,8 @@ impl Liveness {
         }
         self.silent.set(self.silent.get() + 1);
         if self.silent.get() > SILENCES {
-            self.dead.notify_one();
+            self.dead.set(true);
+            self.wake();
             return false;
         }
         let mut ping = self.ping.borrow_mut();
@@ -67,10 +90,21 @@ impl Http {
         heard: Arc<AtomicBool>,
         ping: Option<PingPong>,
     ) -> Rc<Liveness> {
-        let (silent, dead) = (Cell::new(0), Notify::new());
-        let liveness = Rc::new(Liveness { side, heard, silent, ping: RefCell::new(ping), dead });
+        let liveness = Rc::new(Liveness {
+            side,
+            heard,
+            silent: Cell::new(0),
+            ping: RefCell::new(ping),
+            dead: Cell::new(false),
+            driver: RefCell::default(),
+        });
         self.watched.borrow_mut().push(Rc::downgrade(&liveness));
         liveness
+    }
+
+    /// Has all watched connections look whether something has changed.
+    pub(super) fn wake_watched(&self) {
+        self.watched.borrow().iter().filter_map(Weak::upgrade).for_each(|one| one.wake());
     }
 
     /// Looks after all connections, for ever.

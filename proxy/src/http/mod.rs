@@ -60,8 +60,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use crate::effort::{Failbacks, Kept};
-use crate::listener::ListenerContext;
-use crate::metrics::Side;
+use crate::listener::Admitted;
 use crate::worker::Worker;
 use caller::Caller;
 use liveness::Liveness;
@@ -149,23 +148,28 @@ impl Http {
     pub(crate) fn go_away(&self) {
         self.draining.set(true);
         self.drain.notify_waiters();
+        self.wake_watched();
     }
 
-    /// Serves a caller until its connection ends.
-    pub(crate) async fn serve(
+    /// Serves a caller until its connection ends, in a task of its own.
+    pub(crate) fn serve(
         self: &Rc<Self>,
-        listener: Rc<ListenerContext>,
+        admitted: Admitted,
         socket: TcpStream,
         peer: SocketAddr,
         version: Version,
     ) {
-        let _open = self.opened();
-        let caller = Rc::new(Caller::new(listener, peer, version));
+        let open = self.opened();
+        let caller = Rc::new(Caller::new(admitted.listener.clone(), peer, version));
         let socket = Socket::accepted(socket, self.worker.metrics.clone(), Liveness::heard());
         match version {
-            Version::Http1 => h1_server::serve(self, caller, socket).await,
-            Version::Http2 => h2_server::serve(self, caller, socket).await,
-        }
+            Version::Http1 => {
+                tokio::task::spawn_local(h1_server::serve(open, admitted, caller, socket))
+            }
+            Version::Http2 => {
+                tokio::task::spawn_local(h2_server::serve(open, admitted, caller, socket))
+            }
+        };
     }
 
     /// Counts a caller for as long as what this returns lives.
@@ -180,7 +184,6 @@ impl Http {
         if !self.draining.get() {
             told.await;
         }
-        self.worker.metrics.go_away_sent(Side::Downstream);
     }
 
     /// How much hyper may buffer of a connection.

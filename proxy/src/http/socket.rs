@@ -23,11 +23,12 @@ pub(super) struct Socket {
     side: Side,
     /// Set whenever bytes come.
     heard: Arc<AtomicBool>,
-    framing: Option<Watch>,
+    /// Boxed, as is what follows: few connections have either.
+    framing: Option<Box<Watch>>,
     /// Of a caller that was upgraded to HTTP/2, until that has begun.
     start: Option<Box<Start>>,
     /// Of a connection that the proxy made.
-    _own: Option<OwnConnection>,
+    _own: Option<Box<OwnConnection>>,
 }
 
 /// Refuses what strict readers refuse.
@@ -55,14 +56,15 @@ impl Socket {
         metrics: Arc<WorkerMetrics>,
         heard: Arc<AtomicBool>,
     ) -> Self {
-        let Dialed { socket: stream, own: _own } = dialed;
-        let (side, framing, start) = (Side::Upstream, None, None);
+        let Dialed { socket: stream, own } = dialed;
+        let (side, framing, start, _own) = (Side::Upstream, None, None, own.map(Box::new));
         Socket { stream, metrics, side, heard, framing, start, _own }
     }
 
     /// Watches the requests that come, until `tunnel` is set.
     pub(super) fn watched(mut self, line: usize, tunnel: Arc<AtomicBool>) -> Self {
-        self.framing = Some(Watch { framing: Framing::new(line), tunnel, refused: false });
+        let framing = Framing::new(line);
+        self.framing = Some(Box::new(Watch { framing, tunnel, refused: false }));
         self
     }
 

@@ -30,7 +30,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout_at;
 
 use crate::config::Protocol;
-use crate::listener::ListenerContext;
+use crate::listener::{Admitted, ListenerContext};
 use crate::methods::Method;
 use crate::metrics::Side;
 use crate::observe::{Record, observe_record};
@@ -87,15 +87,28 @@ impl Tcp {
         self.open.get()
     }
 
-    /// Serves a caller until both sides have ended.
-    pub(crate) async fn serve(
+    /// Serves a caller until both sides have ended, in a task of its own.
+    pub(crate) fn serve(
+        self: &Rc<Self>,
+        admitted: Admitted,
+        caller: TcpStream,
+        peer: SocketAddr,
+        origin: Option<Origin>,
+    ) {
+        self.open.set(self.open.get() + 1);
+        let open = Open(self.clone());
+        tokio::task::spawn_local(async move {
+            open.0.served(&admitted.listener, caller, peer, origin).await;
+        });
+    }
+
+    async fn served(
         &self,
         listener: &ListenerContext,
         caller: TcpStream,
         peer: SocketAddr,
         origin: Option<Origin>,
     ) {
-        let _open = Counted::new(&self.open);
         let to = To::new(&listener.destination, origin.as_ref());
         let head = Connect { service: to.service() };
         let host = peer.ip().to_string();
@@ -292,18 +305,11 @@ fn ending_of<T>(dialed: &io::Result<T>) -> orders::Ending {
     }
 }
 
-/// One more, for as long as this lives.
-struct Counted<'a>(&'a Cell<usize>);
+/// A caller that is counted as connected.
+struct Open(Rc<Tcp>);
 
-impl<'a> Counted<'a> {
-    fn new(count: &'a Cell<usize>) -> Self {
-        count.set(count.get() + 1);
-        Counted(count)
-    }
-}
-
-impl Drop for Counted<'_> {
+impl Drop for Open {
     fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
+        self.0.open.set(self.0.open.get() - 1);
     }
 }

@@ -23,6 +23,7 @@ use super::call::Call;
 use super::caller::Caller;
 use super::faults::{full, lost, too_large};
 use super::first::First;
+use super::grpc_web::is_web;
 use super::orders::{OnAnswer, Ordered, ending_of};
 use super::upstream::{Connected, NotConnected, Received, SendError, Terms};
 use super::{Http, h1_client, spoken_by, tunnel};
@@ -231,9 +232,7 @@ pub(super) async fn forward(
                 let ending = if is_refused { Ending::Refused } else { Ending::Reset };
                 (ending, End::Reset(reason))
             }
-            Some(Attempt::Failed(SendError::TooLarge(limit))) => {
-                (Ending::NotSent, End::Fault(too_large(limit)))
-            }
+            Some(Attempt::Failed(SendError::Unfit(fault))) => (Ending::NotSent, End::Fault(fault)),
             Some(Attempt::Failed(SendError::Lost)) => {
                 (Ending::Reset, End::Fault(lost("the connection broke before the answer came")))
             }
@@ -294,7 +293,7 @@ impl Way<'_> {
             return Some(too_large(limit));
         }
         match (self.dialect, self.caller.version) {
-            (dialect, Version::Http1) if dialect.is_grpc() => Some(Fault::new(
+            (dialect, Version::Http1) if dialect.is_grpc() && !is_web(parts) => Some(Fault::new(
                 Reason::Unreadable,
                 "gRPC needs HTTP/2, this came over HTTP/1.1",
                 "let the client speak HTTP/2 without TLS (prior knowledge)",

@@ -9,10 +9,12 @@
 //! * [`upstream`], [`h2_client`], [`h1_client`]: connections to endpoints.
 //! * [`body`], [`pump`], [`answer`]: bodies on their way, piece by piece; [`first`]: a
 //!   Triple call's first message, where a rule asks for an argument.
+//! * [`grpc_web`]: gRPC as browsers speak it, translated where it comes in.
 //! * [`orders`]: what a route orders for a call, carried out; [`tape`]: bodies that may be
 //!   sent again; [`mirror`]: copies.
 //! * [`gather`]: what HTTP/2 writes in one turn; [`call`]: what is counted; [`faults`]: what
-//!   the mesh says itself; [`tunnel`]: upgrades; [`liveness`]: who is gone.
+//!   the mesh says itself; [`tunnel`]: upgrades; [`liveness`]: who is gone;
+//!   [`linger`]: what is left of an answered request.
 //!
 //! Not here: what heads mean (`codec::http`) and how the bytes are read (the `h2`
 //! and `hyper` crates).
@@ -25,10 +27,12 @@ mod faults;
 mod first;
 mod forward;
 mod gather;
+mod grpc_web;
 mod h1_client;
 mod h1_server;
 mod h2_client;
 mod h2_server;
+mod linger;
 mod liveness;
 mod mirror;
 mod orders;

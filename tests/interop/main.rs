@@ -7,10 +7,12 @@
 //! hold.
 //!
 //! Other real programs: nginx, haproxy, Node.js and curl for plain HTTP and WebSocket, in
-//! [`web`]; and for protocols that Spanwire passes on unread, `mariadb`.
+//! [`web`]; Connect's conformance suite, in [`conformance`]; and for protocols that Spanwire
+//! passes on unread, `mariadb`.
 
 mod calls;
 mod command_line;
+mod conformance;
 mod faults;
 mod fixture;
 mod http;

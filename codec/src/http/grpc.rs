@@ -22,6 +22,7 @@ pub const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 #[allow(missing_docs)] // their names are their meaning
 pub enum Code {
     Ok = 0,
+    Cancelled = 1,
     DeadlineExceeded = 4,
     PermissionDenied = 7,
     ResourceExhausted = 8,
@@ -87,6 +88,18 @@ pub fn code_of_http(status: u16) -> u16 {
     }
 }
 
+/// The status that clients take a stream for that was reset with this code of HTTP/2 (gRPC
+/// over HTTP2, section "Errors").
+pub fn code_of_reset(reset: u32) -> Code {
+    match reset {
+        0x7 => Code::Unavailable,
+        0x8 => Code::Cancelled,
+        0xb => Code::ResourceExhausted,
+        0xc => Code::PermissionDenied,
+        _ => Code::Internal,
+    }
+}
+
 /// A text as `grpc-message` carries it: whatever is not printable ASCII, and the
 /// percent sign, as `%XX`.
 pub(crate) fn percent_encoded(text: &str) -> String {
@@ -131,6 +144,15 @@ mod tests {
             assert_eq!(timeout(&headers), expected, "{text:?}");
         }
         assert_eq!(timeout(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn a_reset_stream_has_a_status() {
+        let codes = [0x0, 0x2, 0x7, 0x8, 0xb, 0xc].map(code_of_reset);
+        use Code::{Cancelled, Internal, PermissionDenied, ResourceExhausted, Unavailable};
+        let expected =
+            [Internal, Internal, Unavailable, Cancelled, ResourceExhausted, PermissionDenied];
+        assert_eq!(codes, expected);
     }
 
     #[test]

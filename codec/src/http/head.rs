@@ -8,7 +8,7 @@ use ::http::HeaderMap;
 use ::http::header::HOST;
 use ::http::request::Parts;
 
-use super::{Dialect, grpc};
+use super::{Dialect, grpc, grpc_web};
 use crate::error::DecodeError;
 use crate::head::{Argument, HttpRequest, RequestHead, Target};
 use crate::triple::{self, Message};
@@ -31,7 +31,9 @@ impl<'a> Head<'a> {
     /// Of gRPC and Triple, the service and method are the path's last two parts. Of plain
     /// HTTP, the service is the host and the method is HTTP's; unless the path is
     /// `/service/method`, as Triple's calls in JSON have it: they are known by Dubbo's
-    /// headers, or because `is_service` knows the service and not the host. The host counts
+    /// headers, or because `is_service` knows the service and not the host. A browser's
+    /// question whether a page may call by gRPC-Web is for the service that is meant to be
+    /// called ([`meant_by_path`]). The host counts
     /// with its port where `is_service` knows it so, and else without; in small letters,
     /// unless `is_service` knows it as it is written.
     pub fn new(parts: &'a Parts, dialect: Dialect, is_service: impl Fn(&str) -> bool) -> Self {
@@ -45,19 +47,16 @@ impl<'a> Head<'a> {
             wants_more: Cell::new(false),
         };
         if dialect.is_grpc() {
-            let (service, method) = match parts.uri.path().rsplit_once('/') {
-                Some((service, method)) => {
-                    (Some(service.strip_prefix('/').unwrap_or(service).into()), method)
-                }
-                None => (None, ""),
-            };
+            let (service, method) = in_path(parts)
+                .map_or((None, ""), |(service, method)| (Some(Cow::Borrowed(service)), method));
             return head(service, method, dialect == Dialect::Triple);
         }
-        let host = authority(parts).map(|authority| match lower(authority) {
-            _ if is_service(authority) => Cow::Borrowed(authority),
-            authority if is_service(&authority) => authority,
-            authority => without_port(authority),
-        });
+        if grpc_web::is_preflight(parts)
+            && let Some((service, method)) = meant_by_path(parts, &is_service)
+        {
+            return head(Some(service.into()), method, false);
+        }
+        let host = host(parts, &is_service);
         if let Some((service, method)) = triple::json::called(parts.uri.path())
             && (triple::is_triple(&parts.headers)
                 || is_service(service) && !host.as_deref().is_some_and(&is_service))
@@ -96,6 +95,30 @@ impl<'a> Head<'a> {
     fn header(&self, name: &str) -> Option<Cow<'_, str>> {
         joined(&self.parts.headers, name)
     }
+}
+
+/// The service and method that the path names as those of gRPC do.
+fn in_path(parts: &Parts) -> Option<(&str, &str)> {
+    let (service, method) = parts.uri.path().rsplit_once('/')?;
+    Some((service.strip_prefix('/').unwrap_or(service), method))
+}
+
+/// The same, of a request that may be meant for its host as well: the path counts, but
+/// where `is_service` knows the host and not the path's service.
+pub fn meant_by_path(parts: &Parts, is_service: impl Fn(&str) -> bool) -> Option<(&str, &str)> {
+    let (service, method) = in_path(parts)?;
+    let is_meant =
+        is_service(service) || !host(parts, &is_service).is_some_and(|it| is_service(&it));
+    is_meant.then_some((service, method))
+}
+
+/// The service that a request of plain HTTP names as its host.
+fn host<'a>(parts: &'a Parts, is_service: impl Fn(&str) -> bool) -> Option<Cow<'a, str>> {
+    authority(parts).map(|authority| match lower(authority) {
+        _ if is_service(authority) => Cow::Borrowed(authority),
+        authority if is_service(&authority) => authority,
+        authority => without_port(authority),
+    })
 }
 
 /// Host and port that a request is for, as the caller wrote them.
@@ -292,6 +315,26 @@ mod tests {
         {
             let (service, method, ..) = named(path, &[("host", host)]);
             assert_eq!((&*service, &*method), (host.split(':').next().unwrap(), "POST"), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_preflight_request_of_grpc_web_is_for_the_service_in_its_path() {
+        for (path, host, service) in [
+            ("/lab.Echo/Say", "mesh", "lab.Echo"),
+            ("/lab.Other/Say", "mesh", "lab.Other"),
+            ("/lab.Echo/Say", "shop", "lab.Echo"),
+            ("/lab.Other/Say", "shop", "shop"),
+            ("/prefix/lab.Other/Say", "mesh", "prefix/lab.Other"),
+            ("*", "mesh", "mesh"),
+        ] {
+            let headers = [("host", host), ("access-control-request-headers", "x-grpc-web")];
+            let parts = parts("OPTIONS", path, &headers);
+            let is_service = |name: &str| ["lab.Echo", "shop"].contains(&name);
+            let head = Head::new(&parts, Dialect::Plain, is_service);
+            let target = head.target().unwrap();
+            let method = if service == host { "OPTIONS" } else { "Say" };
+            assert_eq!((target.service, target.method), (service, method), "{path} {host}");
         }
     }
 

@@ -2,6 +2,7 @@
 //! them. Pure functions over heads that a library has read already.
 //!
 //! * [`Dialect`]: plain HTTP or gRPC, by the content type of the request.
+//! * [`grpc_web`]: gRPC as browsers speak it, made gRPC and back.
 //! * [`head`]: a request as routing asks for it.
 //! * [`hop`]: what belongs to one connection and is not passed on, and how a head
 //!   is said in the other version of HTTP.
@@ -18,6 +19,7 @@ pub mod answer;
 mod dialect;
 pub mod framing;
 pub mod grpc;
+pub mod grpc_web;
 pub mod h2c;
 pub mod head;
 pub mod hop;

@@ -27,16 +27,25 @@ pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     for group in data.as_bytes().chunks(4) {
         let mut bits = 0_u32;
         for position in 0..4 {
-            let sextet = match group.get(position) {
-                Some(letter) => ALPHABET.iter().position(|known| known == letter)?,
-                None => 0,
-            };
-            bits = bits << 6 | sextet as u32;
+            let sextet = group.get(position).map_or(Some(0), |letter| sextet(*letter))?;
+            bits = bits << 6 | u32::from(sextet);
         }
         let [_, decoded @ ..] = bits.to_be_bytes();
         bytes.extend_from_slice(decoded.get(..group.len().saturating_sub(1))?);
     }
     Some(bytes)
+}
+
+/// What a letter stands for.
+pub(crate) fn sextet(letter: u8) -> Option<u8> {
+    Some(match letter {
+        b'A'..=b'Z' => letter - b'A',
+        b'a'..=b'z' => letter - b'a' + 26,
+        b'0'..=b'9' => letter - b'0' + 52,
+        b'+' => 62,
+        b'/' => 63,
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

@@ -8,13 +8,12 @@ use codec::http::answer;
 use codec::http::outcome::Verdict;
 use codec::{Fault, Outcome, Reason};
 use http_body::SizeHint;
-use tokio::task::AbortHandle;
 use tokio::time::Sleep;
 
 use super::body::{Body, BodyError, Piece, Source};
 use super::call::Call;
-use super::faults::lost;
-use super::upstream::Held;
+use super::faults::{lost, unfit};
+use super::upstream::{Held, Uploading};
 
 /// The answer to one call.
 pub(super) struct Answer {
@@ -26,8 +25,8 @@ pub(super) struct Answer {
     deadline: Option<Pin<Box<Sleep>>>,
     /// The connection that it comes by.
     held: Option<Held>,
-    /// Writes what is left of the request.
-    upload: Option<AbortHandle>,
+    /// What is left of the request.
+    upload: Option<Uploading>,
 }
 
 impl Answer {
@@ -91,6 +90,12 @@ impl Answer {
         self.deadline = None;
         self.held = None;
         let Some(mut call) = self.call.take() else { return Err(error) };
+        // The endpoint's stream ended because its request did.
+        let upload = self.upload.take();
+        let error = upload.as_ref().and_then(Uploading::unfit).unwrap_or(error);
+        if let Some(upload) = upload.filter(|_| call.dialect.is_grpc()) {
+            upload.abort();
+        }
         let fault = match error {
             // The endpoint's own words, passed on.
             BodyError::Reset(_) => {
@@ -99,9 +104,8 @@ impl Answer {
                 return Err(error);
             }
             BodyError::Late => late(&call),
-            BodyError::Lost | BodyError::TooLarge(_) => {
-                lost("the connection broke before the answer was whole")
-            }
+            BodyError::Lost => lost("the connection broke before the answer was whole"),
+            BodyError::TooLarge(_) | BodyError::Unfit(_) => unfit(error),
         };
         call.end(Outcome::Fault(fault.reason));
         match answer::trailers(call.dialect, &fault) {

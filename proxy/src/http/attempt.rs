@@ -16,7 +16,7 @@ use tokio::time::timeout_at;
 use super::answer::late;
 use super::body::{Body, Upload};
 use super::call::Call;
-use super::faults::{full, lost, too_large};
+use super::faults::{full, lost};
 use super::first::First;
 use super::forward::{Upgrade, Way};
 use super::h1_client;
@@ -228,7 +228,7 @@ impl Way<'_> {
                 let ending = if is_refused { Ending::Refused } else { Ending::Reset };
                 Came::Ended(ending, End::Reset(reason))
             }
-            SendError::TooLarge(limit) => Came::Over(End::Fault(too_large(limit))),
+            SendError::Unfit(fault) => Came::Over(End::Fault(fault)),
             SendError::Lost => {
                 let fault = lost("the connection broke before the answer came");
                 Came::Ended(Ending::Reset, End::Fault(fault))

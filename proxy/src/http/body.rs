@@ -11,10 +11,11 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use h2::{Reason, RecvStream};
 use http::HeaderMap;
-use http_body::{Body as _, Frame, SizeHint};
-use hyper::body::Incoming;
+use http_body::{Frame, SizeHint};
 use thiserror::Error;
 
+use super::grpc_web::Decoded;
+use super::linger::Http1;
 use super::tape::{Reader, Tape};
 
 /// A body that comes from a connection, or that the mesh made.
@@ -22,8 +23,10 @@ use super::tape::{Reader, Tape};
 pub(super) enum Body {
     Empty,
     Whole(Bytes),
-    Http1(Incoming),
+    Http1(Http1),
     Http2(RecvStream),
+    /// In base64, read as it comes.
+    Text(Box<Decoded>),
     /// Of which something was read already, which comes again.
     Begun(Bytes, Box<Body>),
     /// Of which only the end is left, or the breaking off.
@@ -42,6 +45,9 @@ pub(super) enum BodyError {
     /// It is over `limits.body`.
     #[error("larger than {0} bytes")]
     TooLarge(u64),
+    /// It cannot be passed on, for this reason.
+    #[error("{0}")]
+    Unfit(&'static str),
     /// The call's deadline has passed.
     #[error("the deadline has passed")]
     Late,
@@ -121,6 +127,7 @@ impl Body {
                 *self = Body::Empty;
                 (!bytes.is_empty()).then_some(Ok(Piece::Data(bytes)))
             }
+            Body::Text(body) => ready!(body.poll_piece(cx)),
             Body::Begun(bytes, rest) => {
                 let bytes = std::mem::take(bytes);
                 *self = std::mem::replace(rest, Body::Empty);
@@ -131,7 +138,7 @@ impl Body {
                 *self = Body::Empty;
                 Some(end.map(Piece::Trailers))
             }
-            Body::Http1(body) => match ready!(Pin::new(body).poll_frame(cx)) {
+            Body::Http1(body) => match ready!(body.poll_frame(cx)) {
                 None => None,
                 Some(Err(_)) => Some(Err(BodyError::Lost)),
                 Some(Ok(frame)) => match frame.into_data() {
@@ -158,9 +165,13 @@ impl Body {
     }
 
     pub(super) fn release(&mut self, bytes: usize) {
-        if let Body::Http2(stream) = self {
-            // It fails only for more than was received.
-            let _ = stream.flow_control().release_capacity(bytes);
+        match self {
+            Body::Http2(stream) => {
+                // It fails only for more than was received.
+                let _ = stream.flow_control().release_capacity(bytes);
+            }
+            Body::Text(body) => body.release(bytes),
+            _ => {}
         }
     }
 
@@ -179,8 +190,9 @@ impl Body {
         match self {
             Body::Empty => true,
             Body::Whole(bytes) => bytes.is_empty(),
-            Body::Http1(body) => body.is_end_stream(),
+            Body::Http1(body) => body.is_end(),
             Body::Http2(stream) => stream.is_end_stream(),
+            Body::Text(body) => body.is_end(),
             Body::Begun(..) | Body::End(_) => false,
         }
     }
@@ -191,7 +203,7 @@ impl Body {
             Body::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Body::Http1(body) => body.size_hint(),
             Body::Http2(stream) if stream.is_end_stream() => SizeHint::with_exact(0),
-            Body::Http2(_) | Body::Begun(..) | Body::End(_) => SizeHint::default(),
+            Body::Http2(_) | Body::Text(_) | Body::Begun(..) | Body::End(_) => SizeHint::default(),
         }
     }
 }

@@ -21,6 +21,7 @@ use super::body::{Body, Upload};
 use super::call::Call;
 use super::caller::Caller;
 use super::faults::too_large;
+use super::grpc_web::is_web;
 use super::orders::{OnAnswer, Ordered};
 use super::upstream::Received;
 use super::{Http, spoken_by, tunnel};
@@ -122,7 +123,7 @@ impl Way<'_> {
             return Some(too_large(limit));
         }
         match (self.dialect, self.caller.version) {
-            (dialect, Version::Http1) if dialect.is_grpc() => Some(Fault::new(
+            (dialect, Version::Http1) if dialect.is_grpc() && !is_web(parts) => Some(Fault::new(
                 Reason::Unreadable,
                 "gRPC needs HTTP/2, this came over HTTP/1.1",
                 "let the client speak HTTP/2 without TLS (prior knowledge)",

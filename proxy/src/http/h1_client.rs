@@ -12,6 +12,8 @@ use hyper_util::rt::TokioIo;
 
 use super::Http;
 use super::body::{Body, BodyError, Pulled, Source as _, Upload, body_error_in};
+use super::faults::unfit;
+use super::linger::Http1;
 use super::liveness::Liveness;
 use super::socket::Socket;
 use super::upstream::{Held, Keep, NotConnected, Received, SendError, Terms};
@@ -155,7 +157,9 @@ impl Sender {
                 let error = error.error();
                 tracing::debug!(peer = &*self.peer, %error, "no answer came");
                 return Err(match (body_error_in(error), again) {
-                    (Some(BodyError::TooLarge(limit)), _) => SendError::TooLarge(limit),
+                    (Some(error @ (BodyError::TooLarge(_) | BodyError::Unfit(_))), _) => {
+                        SendError::Unfit(unfit(error))
+                    }
                     (Some(_), _) => SendError::BrokenOff,
                     // The server closed the idle connection while we sent.
                     (None, Some(parts)) if !error.is_parse() => {
@@ -172,7 +176,7 @@ impl Sender {
         }
         let upgrade = switches.then(|| hyper::upgrade::on(&mut response));
         let (parts, incoming) = response.into_parts();
-        let body = Body::Http1(incoming);
+        let body = Body::Http1(Http1::new(incoming));
         Ok(Received { parts, body, held: Held::Http1(self), upload: None, upgrade })
     }
 }

@@ -2,13 +2,14 @@
 
 use std::cell::Cell;
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use codec::http::{answer as own, hop};
-use codec::{Fault, Reason};
+use http::header::EXPECT;
 use http::{Request, Response};
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
@@ -18,8 +19,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use super::answer::Answer;
 use super::body::{Body, Pulled};
 use super::caller::Caller;
-use super::forward::{Forwarded, forward};
+use super::faults::broken_off;
+use super::grpc_web::{self, Reply, Served};
 use super::h2c::Switched;
+use super::linger::{Back, Http1, Linger};
 use super::socket::Socket;
 use super::{Http, Open};
 use crate::listener::Admitted;
@@ -83,7 +86,7 @@ async fn answer(
     caller: &Rc<Caller>,
     mut request: Request<Incoming>,
     switched: &Cell<Option<Switched>>,
-) -> Result<Response<Pulled<Answer>>, Infallible> {
+) -> Result<Response<Pulled<Reply>>, Infallible> {
     let upgrade = hyper::upgrade::on(&mut request);
     let (parts, body) = request.into_parts();
     if body.is_end_stream()
@@ -91,22 +94,30 @@ async fn answer(
     {
         switched.set(Some(asked));
         caller.tunnel.store(true, Ordering::Relaxed);
-        return Ok(Switched::answer());
+        return Ok(Switched::answer().map(|answer| Pulled(Reply::Whole(Box::new(answer)))));
     }
     let tunnel = hop::upgrade(&parts.headers).map(|to| (to, upgrade));
-    let body = if body.is_end_stream() { Body::Empty } else { Body::Http1(body) };
-    let (parts, answer) = match forward(http, caller, parts, body, tunnel).await {
-        Forwarded::Answer(parts, answer) => (*parts, *answer),
+    let back = Rc::new(Back::default());
+    let body = match body.is_end_stream() {
+        true => Body::Empty,
+        false => Body::Http1(Http1::lent(body, back.clone())),
+    };
+    // Whoever waits for a word before it sends a body needs none.
+    let waits = parts.headers.contains_key(EXPECT);
+    let (parts, mut answer) = match grpc_web::serve(http, caller, parts, body, tunnel).await {
+        Served::Answer(parts, answer) => (*parts, answer),
         // HTTP/1.1 has no word for it but a status.
-        Forwarded::Reset(reason) => {
-            let fault = Fault::new(
-                Reason::ConnectionLost,
-                format!("the provider broke the call off: {reason}"),
-                "the provider may have acted on the call; repeat it only if that does no harm",
-            );
+        Served::Reset(reason) => {
+            let fault = broken_off(reason);
             let (parts, body) = own::problem(own::status(fault.reason), &fault).into_parts();
-            (parts, Answer::own(Body::Whole(body)))
+            (parts, Reply::Whole(Box::new(Answer::own(Body::Whole(body)))))
         }
     };
+    if back.is_there() && !waits {
+        let mut linger = Linger::new(back);
+        poll_fn(|cx| linger.poll(cx)).await;
+    } else {
+        answer.linger(back);
+    }
     Ok(Response::from_parts(parts, Pulled(answer)))
 }

@@ -21,11 +21,12 @@ use tokio::time::timeout;
 
 use super::Http;
 use super::body::{Body, BodyError, Source as _, Upload};
+use super::faults::unfit;
 use super::gather::{Gathered, Turn, gather};
 use super::liveness::Liveness;
 use super::pump::{Pump, Pumped};
 use super::socket::Socket;
-use super::upstream::{Held, Keep, NotConnected, Received, SendError, Terms};
+use super::upstream::{Held, Keep, NotConnected, Received, SendError, Terms, Uploading};
 use super::{CONNECTION_WINDOW, FRAME, STREAM_WINDOW};
 use crate::metrics::{Side, WorkerMetrics};
 use crate::route::Route;
@@ -337,7 +338,9 @@ impl Lease {
                 pump = None;
                 if let Pumped::SourceFailed(error) = end {
                     return Poll::Ready(Err(match error {
-                        BodyError::TooLarge(limit) => SendError::TooLarge(limit),
+                        BodyError::TooLarge(_) | BodyError::Unfit(_) => {
+                            SendError::Unfit(unfit(error))
+                        }
                         BodyError::Reset(_) | BodyError::Lost | BodyError::Late => {
                             SendError::BrokenOff
                         }
@@ -353,7 +356,7 @@ impl Lease {
             }
             (answered, _) => answered?,
         };
-        let upload = pump.map(|pump| tokio::task::spawn_local(pump).abort_handle());
+        let upload = pump.map(Uploading::start);
         let (parts, stream) = answered.into_parts();
         let body = if stream.is_end_stream() { Body::Empty } else { Body::Http2(stream) };
         Ok(Received { parts, body, held: Held::Http2(self), upload, upgrade: None })

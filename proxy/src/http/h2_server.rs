@@ -17,8 +17,8 @@ use tokio::time::timeout;
 
 use super::body::{Body, Source as _};
 use super::caller::Caller;
-use super::forward::{Forwarded, forward};
 use super::gather::{Gathered, Turn, gather};
+use super::grpc_web::{self, Served};
 use super::liveness::Liveness;
 use super::pump::Pump;
 use super::socket::Socket;
@@ -150,15 +150,15 @@ async fn stream(
         // A caller that is gone is noticed below.
         let _ = respond.send_informational(go_on);
     }
-    let mut forwarded = pin!(forward(&http, &caller, parts, body, None));
+    let mut forwarded = pin!(grpc_web::serve(&http, &caller, parts, body, None));
     let forwarded = poll_fn(|cx| match forwarded.as_mut().poll(cx) {
         Poll::Ready(forwarded) => Poll::Ready(Some(forwarded)),
         // Whoever cuts the stream cuts the call, which is dropped with this.
         Poll::Pending => respond.poll_reset(cx).map(|_| None),
     });
     let (parts, answer) = match forwarded.await {
-        Some(Forwarded::Answer(parts, answer)) => (*parts, *answer),
-        Some(Forwarded::Reset(reason)) => return respond.send_reset(reason),
+        Some(Served::Answer(parts, answer)) => (*parts, answer),
+        Some(Served::Reset(reason)) => return respond.send_reset(reason),
         None => return caller.cut(),
     };
     let ends = answer.is_end();

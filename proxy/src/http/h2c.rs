@@ -21,7 +21,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::ReadBuf;
 
 use super::answer::Answer;
-use super::body::{Body, Pulled};
+use super::body::Body;
 use super::caller::Caller;
 use super::socket::Socket;
 use super::{FRAME, Http, Open, h2_server};
@@ -58,8 +58,8 @@ impl Switched {
     }
 
     /// What the caller is told.
-    pub(super) fn answer() -> Response<Pulled<Answer>> {
-        let mut answer = Response::new(Pulled(Answer::own(Body::Empty)));
+    pub(super) fn answer() -> Response<Answer> {
+        let mut answer = Response::new(Answer::own(Body::Empty));
         *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         hop::set_upgrade(answer.headers_mut(), HeaderValue::from_static("h2c"));
         answer

@@ -12,10 +12,12 @@
 //!   Triple call's first message, where a rule asks for an argument.
 //! * [`several`]: calls to several endpoints; [`substitute`]: answers in a provider's place;
 //!   [`failback`]: failed calls repeated in the background; [`turn`]: calls over a limit.
+//! * [`grpc_web`]: gRPC as browsers speak it, translated where it comes in.
 //! * [`orders`]: what a route orders for a call, carried out; [`tape`]: bodies that may be
 //!   sent again; [`mirror`]: copies.
 //! * [`gather`]: what HTTP/2 writes in one turn; [`call`]: what is counted; [`faults`]: what
-//!   the mesh says itself; [`tunnel`]: upgrades; [`liveness`]: who is gone.
+//!   the mesh says itself; [`tunnel`]: upgrades; [`liveness`]: who is gone;
+//!   [`linger`]: what is left of an answered request.
 //!
 //! Not here: what heads mean (`codec::http`) and how the bytes are read (the `h2`
 //! and `hyper` crates).
@@ -30,11 +32,13 @@ mod faults;
 mod first;
 mod forward;
 mod gather;
+mod grpc_web;
 mod h1_client;
 mod h1_server;
 mod h2_client;
 mod h2_server;
 mod h2c;
+mod linger;
 mod liveness;
 mod mirror;
 mod orders;

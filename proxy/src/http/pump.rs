@@ -92,7 +92,7 @@ impl<S: Source> Pump<S> {
         self.stream.send_reset(match error {
             BodyError::Reset(reason) => reason,
             BodyError::Lost => Reason::INTERNAL_ERROR,
-            BodyError::TooLarge(_) | BodyError::Late => Reason::CANCEL,
+            BodyError::TooLarge(_) | BodyError::Unfit(_) | BodyError::Late => Reason::CANCEL,
         });
         Poll::Ready(Pumped::SourceFailed(error))
     }

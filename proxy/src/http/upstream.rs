@@ -1,5 +1,6 @@
 //! A request on its way to an endpoint, and what comes back.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +14,8 @@ use http::{request, response};
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 
-use super::body::{Body, Upload};
+use super::body::{Body, BodyError, Upload};
+use super::pump::{Pump, Pumped};
 use super::{Http, h1_client, h2_client};
 use crate::orders::{Connection as InUse, Destination, Place, Waiting};
 use crate::route::Route;
@@ -28,10 +30,41 @@ pub(super) struct Received {
     pub(super) parts: response::Parts,
     pub(super) body: Body,
     pub(super) held: Held,
-    /// Writes what is left of the request.
-    pub(super) upload: Option<AbortHandle>,
+    /// What is left of the request.
+    pub(super) upload: Option<Uploading>,
     /// What came with a 101.
     pub(super) upgrade: Option<hyper::upgrade::OnUpgrade>,
+}
+
+/// What is left of a request, written beside its answer.
+pub(super) struct Uploading {
+    task: AbortHandle,
+    failed: Rc<Cell<Option<BodyError>>>,
+}
+
+impl Uploading {
+    pub(super) fn start(pump: Pump<Upload>) -> Self {
+        let failed = Rc::new(Cell::new(None));
+        let told = failed.clone();
+        let task = tokio::task::spawn_local(async move {
+            if let Pumped::SourceFailed(error) = pump.await {
+                told.set(Some(error));
+            }
+        });
+        Uploading { task: task.abort_handle(), failed }
+    }
+
+    /// Nobody wants the rest.
+    pub(super) fn abort(&self) {
+        self.task.abort();
+    }
+
+    /// Why it went on no more, where that is for no fault of the endpoint.
+    pub(super) fn unfit(&self) -> Option<BodyError> {
+        let is_unfit =
+            |error: &BodyError| matches!(error, BodyError::TooLarge(_) | BodyError::Unfit(_));
+        self.failed.get().filter(is_unfit)
+    }
 }
 
 /// The connection that an answer comes by, held for as long as it does.
@@ -62,8 +95,8 @@ pub(super) enum SendError {
     BrokenOff,
     /// The connection broke after it was sent.
     Lost,
-    /// The request is over this limit.
-    TooLarge(u64),
+    /// The request cannot be passed on.
+    Unfit(Fault),
 }
 
 /// On what terms a destination rule has connections made and kept.

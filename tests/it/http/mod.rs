@@ -7,11 +7,13 @@ mod peers;
 
 mod attacks;
 mod bridges;
+mod browsers;
 mod destinations;
 mod drains;
 mod failures;
 mod floods;
 mod grpc;
+mod grpc_web;
 mod h2c;
 mod http1;
 mod orders;

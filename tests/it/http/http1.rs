@@ -97,6 +97,18 @@ fn connections_are_kept_on_both_sides() {
 }
 
 #[test]
+fn who_is_refused_may_end_its_request_and_ask_again() {
+    let server = Provider::new();
+    let (_proxy, mut caller) = before(&server);
+    for _ in 0..2 {
+        caller.send(b"POST / HTTP/1.1\r\nHost: nobody\r\nContent-Length: 5\r\n\r\n");
+        assert!(caller.is_quiet(Duration::from_millis(50)), "its body is waited for");
+        caller.send(b"hello");
+        assert!(message(&mut caller).0.starts_with("HTTP/1.1 404 "));
+    }
+}
+
+#[test]
 fn requests_sent_ahead_are_answered_in_their_order() {
     let server = Provider::new();
     let (_proxy, mut caller) = before(&server);

@@ -55,7 +55,8 @@ impl Live {
             Entry::Ready(service) => service.is_affected(about),
             Entry::Pending => false,
         };
-        let touched = snapshot.services.iter().filter(|(_, entry)| is_touched(entry));
+        let both = snapshot.services.iter().chain(&snapshot.http);
+        let touched = both.filter(|(_, entry)| is_touched(entry));
         touched.map(|(name, _)| name.clone()).chain(named.iter().cloned()).collect()
     }
 
@@ -216,8 +217,10 @@ impl<'a> Stored<'a> {
     /// Whether a change of what is `about` one of these touches calls of a service
     /// by an application.
     pub fn is_affected(&self, service: &str, application: &str, about: &[Affected]) -> bool {
-        let compiled = self.compile(service, application, None);
-        compiled.is_some_and(|table| about.iter().any(|about| table.is_affected(about)))
+        [false, true].into_iter().any(|over_http| {
+            let compiled = self.compile(service, application, Some(over_http));
+            compiled.is_some_and(|table| about.iter().any(|about| table.is_affected(about)))
+        })
     }
 
     /// `None` for a service that nobody asked the store about.

@@ -3,7 +3,7 @@
 //!
 //! Real peers are in `tests/interop`.
 
-mod peers;
+pub mod peers;
 
 mod attacks;
 mod bridges;
@@ -12,7 +12,7 @@ mod drains;
 mod failures;
 mod floods;
 mod grpc;
-mod http1;
+pub mod http1;
 mod orders;
 mod routing;
 mod streams;

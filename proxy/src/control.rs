@@ -180,12 +180,12 @@ impl Compiled {
             (Some(before), Some(found)) => Arc::ptr_eq(before, &found.instances),
             _ => false,
         };
-        match &self.entry {
+        // An application may provide the service over one family alone.
+        let is_untouched = |entry: &Entry| match entry {
             Entry::Pending => false,
-            Entry::Ready(service) => {
-                same_instances && !affected.iter().any(|affected| service.is_affected(affected))
-            }
-        }
+            Entry::Ready(service) => !affected.iter().any(|affected| service.is_affected(affected)),
+        };
+        same_instances && is_untouched(&self.entry) && is_untouched(&self.http)
     }
 }
 

@@ -11,12 +11,15 @@ use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use codec::{Fault, Reason};
-use governance::explain::{DEFAULT_TIMEOUT_MS, Explanation, Question, explain_request};
+use governance::explain::{
+    DEFAULT_TIMEOUT_MS, Explanation, Question, Spoken, WrittenCall, explain_request,
+};
 use governance::{
     Affected, Caller, Compat, EndpointIds, Finding, Options, Request, Service, Severity,
 };
 use registry::View;
 
+use crate::config::Timeouts;
 use crate::control;
 use crate::route;
 use crate::rule_book::{RuleBook, RuleStates, source_of};
@@ -34,8 +37,8 @@ pub(crate) struct Live {
     pub(crate) published: Arc<Published>,
     /// Where its rules come from.
     pub(crate) rules: Arc<ArcSwap<RuleStates>>,
-    /// A call's deadline where nobody says one, in milliseconds.
-    pub(crate) default_timeout_ms: u64,
+    /// Among them a call's deadline where nobody says one.
+    pub(crate) timeouts: Timeouts,
 }
 
 impl Live {
@@ -52,7 +55,8 @@ impl Live {
             Entry::Ready(service) => service.is_affected(about),
             Entry::Pending => false,
         };
-        let touched = snapshot.services.iter().filter(|(_, entry)| is_touched(entry));
+        let both = snapshot.services.iter().chain(&snapshot.http);
+        let touched = both.filter(|(_, entry)| is_touched(entry));
         touched.map(|(name, _)| name.clone()).chain(named.iter().cloned()).collect()
     }
 
@@ -72,12 +76,18 @@ impl Live {
         check(question, identity)?;
         let service = question.call.service.as_str();
         let trouble = snapshot.store_trouble.as_deref();
-        let fault = match snapshot.provided(service) {
-            Some(Entry::Ready(table)) if !table.endpoints().is_empty() => {
-                let states = self.rules.load();
-                let asked = Asked { question, identity, address: LOOPBACK, now_ms };
-                let rolls = &question.random;
-                return Ok(explain(table, &asked, rolls, &states, self.default_timeout_ms));
+        let fault = match snapshot.provided(service, is_over_http(&question.call)) {
+            Some(Entry::Ready(table)) if route::is_known(table) => {
+                match serves(table, &question.call) {
+                    Err(fault) => fault,
+                    Ok(()) => {
+                        let states = self.rules.load();
+                        let address = LOOPBACK;
+                        let asked = Asked { question, identity, address, now_ms, trouble };
+                        let timeout_ms = default_timeout_ms(&self.timeouts, &question.call);
+                        return Ok(explain(table, &asked, &question.random, &states, timeout_ms));
+                    }
+                }
             }
             Some(Entry::Ready(_)) => route::unknown(service, trouble),
             Some(Entry::Pending) => Fault::new(
@@ -96,6 +106,29 @@ impl Live {
         };
         Ok(Explanation::of_fault(&fault))
     }
+}
+
+/// Whether the call is one over HTTP; `None` where the question does not say.
+fn is_over_http(call: &WrittenCall) -> Option<bool> {
+    match (&call.http, call.protocol) {
+        (Some(_), _) => Some(true),
+        (None, said) => said.map(|_| false),
+    }
+}
+
+/// As for a call; one of no protocol in particular is any.
+fn serves(table: &Service, call: &WrittenCall) -> Result<(), Fault> {
+    call.protocol.map_or(Ok(()), |spoken| route::serves(table, spoken.name()))
+}
+
+/// How long a call may take where nobody says; 0 for any time.
+fn default_timeout_ms(timeouts: &Timeouts, call: &WrittenCall) -> u64 {
+    let timeout = match call.protocol {
+        Some(Spoken::Triple | Spoken::Tcp) => None,
+        Some(spoken) if spoken.is_over_http() => timeouts.call_over_http,
+        _ => Some(timeouts.call),
+    };
+    timeout.map_or(0, |timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn check(question: &Question, own: &Identity) -> Result<(), Vec<Finding>> {
@@ -158,13 +191,21 @@ impl<'a> Stored<'a> {
             application: question.application.clone().unwrap_or_default(),
             labels: BTreeMap::new(),
         };
-        let compiled = self.compile(name, &identity.application);
-        let Some(table) = compiled.as_ref().filter(|table| !table.endpoints().is_empty()) else {
-            let fault = Explanation::of_fault(&route::unknown(name, None));
-            return rolls.iter().map(|_| fault.clone()).collect();
+        let compiled = self.compile(name, &identity.application, is_over_http(&question.call));
+        let table = compiled.as_ref().filter(|table| route::is_known(table));
+        let table = table
+            .ok_or_else(|| route::unknown(name, None))
+            .and_then(|table| serves(table, &question.call).map(|()| table));
+        let table = match table {
+            Ok(table) => table,
+            Err(fault) => {
+                let fault = Explanation::of_fault(&fault);
+                return rolls.iter().map(|_| fault.clone()).collect();
+            }
         };
         let states = self.states();
-        let asked = Asked { question, identity: &identity, address: "", now_ms };
+        let (identity, address) = (&identity, "");
+        let asked = Asked { question, identity, address, now_ms, trouble: None };
         rolls.iter().map(|roll| explain(table, &asked, roll, &states, DEFAULT_TIMEOUT_MS)).collect()
     }
 
@@ -176,17 +217,24 @@ impl<'a> Stored<'a> {
     /// Whether a change of what is `about` one of these touches calls of a service
     /// by an application.
     pub fn is_affected(&self, service: &str, application: &str, about: &[Affected]) -> bool {
-        let compiled = self.compile(service, application);
-        compiled.is_some_and(|table| about.iter().any(|about| table.is_affected(about)))
+        [false, true].into_iter().any(|over_http| {
+            let compiled = self.compile(service, application, Some(over_http));
+            compiled.is_some_and(|table| about.iter().any(|about| table.is_affected(about)))
+        })
     }
 
     /// `None` for a service that nobody asked the store about.
-    fn compile(&self, service: &str, application: &str) -> Option<Arc<Service>> {
+    fn compile(
+        &self,
+        service: &str,
+        application: &str,
+        over_http: Option<bool>,
+    ) -> Option<Arc<Service>> {
         let options = Options { callers: Some(vec![application.to_owned()]) };
         let found = self.view.services.get(service).map(|found| &**found);
         let (mut ids, rules) = (EndpointIds::new(), self.book.rules());
         let compiled = control::compile(service, &[], found, &mut ids, rules, &options);
-        match snapshot::provided(&compiled.entry, &compiled.http) {
+        match snapshot::provided(&compiled.entry, &compiled.http, over_http) {
             Entry::Ready(table) => Some(table.clone()),
             Entry::Pending => None,
         }
@@ -199,6 +247,8 @@ struct Asked<'a> {
     identity: &'a Identity,
     address: &'a str,
     now_ms: u64,
+    /// Why the store cannot be asked at the moment.
+    trouble: Option<&'a str>,
 }
 
 fn explain(
@@ -223,6 +273,18 @@ fn explain(
         now_ms: question.now_ms.unwrap_or(asked.now_ms),
     };
     let mut explained = explain_request(service, &request, rolls, default_timeout_ms);
+    if service.endpoints().is_empty() && explained.mocked.is_none() {
+        explained = Explanation::of_fault(&route::unknown(service.name(), asked.trouble));
+    }
+    let ordered = explained.directives.as_ref().and_then(|directives| directives.timeout);
+    match question.call.protocol {
+        // As for calls: see `http::routing` and `tcp`.
+        Some(Spoken::Triple) if question.call.timeout.is_none() && ordered.is_none() => {
+            explained.timeout_ms = 0;
+        }
+        Some(Spoken::Tcp) => explained.timeout_ms = 0,
+        _ => {}
+    }
     for step in &mut explained.steps {
         step.origin = states.in_force(&step.rule).map(|document| source_of(document));
     }

@@ -327,13 +327,9 @@ fn find(worker: &Worker, service: &str, ask: &Ask<'_>) -> Result<Arc<Service>, R
     };
     match services.get(service) {
         // Where nobody provides it, a rule about it may still say what to answer.
-        Some(Entry::Ready(table)) if !table.endpoints().is_empty() || table.is_ruled() => {
-            let is_tcp = ask.protocol == Protocol::Tcp.name();
-            if table.endpoints().is_empty() || is_plain(table) == is_tcp {
-                Ok(table.clone())
-            } else {
-                Err(other_protocol(service, ask.protocol).into())
-            }
+        Some(Entry::Ready(table)) if is_known(table) => {
+            serves(table, ask.protocol)?;
+            Ok(table.clone())
         }
         Some(Entry::Ready(_)) => Err(unknown(service, snapshot.store_trouble.as_deref()).into()),
         Some(Entry::Pending) => Err(Refusal::Unlisted),
@@ -354,17 +350,27 @@ pub(crate) fn unconfigured(service: &str) -> Fault {
     )
 }
 
-/// Whether it takes connections, not calls.
-fn is_plain(table: &Service) -> bool {
-    table.endpoints().iter().any(|endpoint| endpoint.protocol == Protocol::Tcp.name())
+/// Whether somebody provides it, or a rule is about it.
+pub(crate) fn is_known(table: &Service) -> bool {
+    !table.endpoints().is_empty() || table.is_ruled()
 }
 
-fn other_protocol(service: &str, protocol: &str) -> Fault {
-    Fault::new(
+/// Whether a service takes calls of a protocol: plain TCP carries no calls, and calls no
+/// plain TCP.
+///
+/// # Errors
+/// The fault that says so.
+pub(crate) fn serves(table: &Service, protocol: &str) -> Result<(), Fault> {
+    let tcp = Protocol::Tcp.name();
+    let is_plain = table.endpoints().iter().any(|endpoint| endpoint.protocol == tcp);
+    if table.endpoints().is_empty() || is_plain == (protocol == tcp) {
+        return Ok(());
+    }
+    Err(Fault::new(
         Reason::NoEndpoint,
-        format!("{service} is not provided over {protocol}"),
+        format!("{} is not provided over {protocol}", table.name()),
         "plain TCP carries no calls, and calls no plain TCP: see `protocol` under `services`",
-    )
+    ))
 }
 
 /// The fault of a call to a service that has no endpoint at all.

@@ -226,7 +226,7 @@ async fn serve(
         let live = Live {
             published: control.published(),
             rules: control.rule_states(),
-            default_timeout_ms: u64::try_from(config.timeouts.call.as_millis()).unwrap_or(u64::MAX),
+            timeouts: config.timeouts.clone(),
         };
         let state = AdminState { metrics: metrics.clone(), readiness: readiness.clone(), live };
         let bound = admin::serve(addr, Arc::new(state))

@@ -34,17 +34,21 @@ pub(crate) struct Snapshot {
 
 impl Snapshot {
     /// A service with those of its endpoints that are asked about: see [`provided`].
-    pub(crate) fn provided(&self, service: &str) -> Option<&Entry> {
-        Some(provided(self.services.get(service)?, self.http.get(service)?))
+    pub(crate) fn provided(&self, service: &str, over_http: Option<bool>) -> Option<&Entry> {
+        Some(provided(self.services.get(service)?, self.http.get(service)?, over_http))
     }
 }
 
-/// Of a service's two tables, the one of its endpoints that speak HTTP only where
-/// it has no others.
-pub(crate) fn provided<'a>(entry: &'a Entry, http: &'a Entry) -> &'a Entry {
+/// Of a service's two tables, the one for calls over HTTP or for others; where nobody
+/// says, the first only if there are no endpoints for others.
+pub(crate) fn provided<'a>(
+    entry: &'a Entry,
+    http: &'a Entry,
+    over_http: Option<bool>,
+) -> &'a Entry {
     let has_any =
         |entry: &Entry| matches!(entry, Entry::Ready(table) if !table.endpoints().is_empty());
-    if has_any(http) && !has_any(entry) { http } else { entry }
+    if over_http.unwrap_or_else(|| has_any(http) && !has_any(entry)) { http } else { entry }
 }
 
 /// The callers' side, as rules see it.

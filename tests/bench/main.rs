@@ -37,7 +37,7 @@ use clap::Parser;
 use measure::{Closed, Durations, Open};
 use peer::{Peer, Stage};
 use protocol::Protocol;
-use results::{Results, Scenario, Spread};
+use results::{Failed, Results, Scenario, Spread};
 
 /// Measures Spanwire side by side with real peers, on two cores.
 ///
@@ -266,6 +266,7 @@ impl Bench {
                 Err(e) => {
                     eprintln!("{place} FAILED: {e:#}");
                     let what = format!("{}, {}: {e:#}", scenario.key(), peer.title(protocol));
+                    let what = Failed { scenario, peer, what };
                     let results = self.results.entry(protocol).or_default();
                     // A peer that breaks under a load it does not set is a result.
                     if scenario == Scenario::Open && peer.is_compared_with() {

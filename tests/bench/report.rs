@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::peer::Peer;
 use crate::protocol::Protocol;
-use crate::results::{Results, Scenario, Spread};
+use crate::results::{Failed, Results, Scenario, Spread};
 use crate::targets::verdicts;
 
 /// Scenarios with a column each.
@@ -81,13 +81,14 @@ pub(crate) fn tables(protocol: Protocol, results: &Results, peers: &[Peer], abou
 
     let mut rows = vec![row("target", ["at most", "measured", ""].map(str::to_owned))];
     for verdict in verdicts(protocol, results) {
-        let (at_most, measured) = (figure(verdict.at_most), figure(verdict.measured));
-        let unit = verdict.unit;
-        let word = if verdict.kept() { "pass" } else { "**miss**" };
-        rows.push(row(
-            &verdict.target,
-            [format!("{at_most} {unit}"), format!("{measured} {unit}"), word.to_owned()],
-        ));
+        let with_unit = |value: f64| format!("{} {}", figure(value), verdict.unit);
+        let measured = verdict.measured.map(with_unit).unwrap_or_default();
+        let word = match verdict.judged() {
+            Ok(true) => "pass".to_owned(),
+            Ok(false) => "**miss**".to_owned(),
+            Err(why) => format!("not judged: {why}"),
+        };
+        rows.push(row(&verdict.target, [with_unit(verdict.at_most), measured, word]));
     }
     section("**Targets**, against the peers of the same run:".to_owned(), rows);
 
@@ -113,10 +114,10 @@ fn notes(results: &Results, proxies: &[Peer]) -> String {
         );
     }
     for breakdown in &results.breakdowns {
-        let _ = writeln!(out, "\nBroke down: {breakdown}");
+        let _ = writeln!(out, "\nBroke down: {}", breakdown.what);
     }
     for failure in &results.failures {
-        let _ = writeln!(out, "\nNot measured: {failure}");
+        let _ = writeln!(out, "\nNot measured: {}", failure.what);
     }
     out
 }
@@ -220,14 +221,15 @@ fn json_of(protocol: Protocol, results: &Results) -> Value {
     let targets = verdicts(protocol, results).into_iter().map(|v| {
         json!({
             "target": v.target, "at_most": v.at_most, "measured": v.measured,
-            "unit": v.unit, "kept": v.kept(),
+            "unit": v.unit, "kept": v.judged().ok(), "not_judged": v.judged().err(),
         })
     });
+    let what = |failed: &[Failed]| failed.iter().map(|one| one.what.clone()).collect::<Vec<_>>();
     json!({
         "runs": closed.chain(open).chain(idle).collect::<Vec<_>>(),
         "targets": targets.collect::<Vec<_>>(),
-        "breakdowns": results.breakdowns,
-        "failures": results.failures,
+        "breakdowns": what(&results.breakdowns),
+        "failures": what(&results.failures),
     })
 }
 

@@ -88,10 +88,19 @@ pub(crate) struct Results {
     pub(crate) idle: BTreeMap<Peer, Vec<Idle>>,
     /// Calls a second of the open load.
     pub(crate) open_rate: Option<f64>,
-    /// Runs in which a peer broke under the open load, in words.
-    pub(crate) breakdowns: Vec<String>,
-    /// Other runs that did not end well, in words.
-    pub(crate) failures: Vec<String>,
+    /// Runs in which a peer broke under the open load.
+    pub(crate) breakdowns: Vec<Failed>,
+    /// Other runs that did not end well.
+    pub(crate) failures: Vec<Failed>,
+}
+
+/// A run without figures.
+#[derive(Debug, Clone)]
+pub(crate) struct Failed {
+    pub(crate) scenario: Scenario,
+    pub(crate) peer: Peer,
+    /// What happened, in words.
+    pub(crate) what: String,
 }
 
 /// The middle of some figures and how far they lie apart.
@@ -139,8 +148,18 @@ impl Results {
 
     /// More than half of the runs were disturbed by others on the machine.
     pub(crate) fn disturbed(&self, scenario: Scenario, peer: Peer) -> bool {
+        let most = |disturbed: usize, all: usize| disturbed * 2 > all;
+        if scenario == Scenario::Open {
+            let runs = self.open.get(&peer).map_or(&[][..], Vec::as_slice);
+            return most(runs.iter().filter(|r| r.disturbed).count(), runs.len());
+        }
         let runs = self.runs(scenario, peer);
-        runs.iter().filter(|r| r.disturbed).count() * 2 > runs.len()
+        most(runs.iter().filter(|r| r.disturbed).count(), runs.len())
+    }
+
+    /// Calls of the open load that a peer left without a right answer.
+    pub(crate) fn unanswered(&self, peer: Peer) -> u64 {
+        self.open.get(&peer).map_or(0, |runs| runs.iter().map(|run| run.failed).sum())
     }
 
     /// Latency of the open load, in microseconds: median and 99th percentile.

@@ -6,9 +6,13 @@ use std::time::Duration;
 
 use codec::{Argument, DecodeError, HttpRequest, RequestHead, Target};
 
+use super::Spoken;
+
 /// A call that is written down: for `explain`, and for tests of rules.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct WrittenCall {
+    /// What it is spoken in, where somebody says.
+    pub protocol: Option<Spoken>,
     /// The service's name.
     pub service: String,
     /// The method.
@@ -30,7 +34,7 @@ pub struct WrittenCall {
 }
 
 /// A request in HTTP's own terms.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct WrittenHttp {
     /// `GET`, `POST`…
     pub method: String,
@@ -40,6 +44,18 @@ pub struct WrittenHttp {
     pub authority: String,
     /// The path, with its query.
     pub path: String,
+}
+
+impl WrittenCall {
+    /// What Dubbo has as an attachment and Triple in a header of another name.
+    fn moved(&self, name: &str) -> Option<&str> {
+        let value = match (self.protocol, name) {
+            (Some(Spoken::Triple), "group") => &self.group,
+            (Some(Spoken::Triple), "version") => &self.version,
+            _ => return None,
+        };
+        (!value.is_empty()).then_some(value)
+    }
 }
 
 impl RequestHead for WrittenCall {
@@ -60,7 +76,8 @@ impl RequestHead for WrittenCall {
                 .find(|(key, _)| key.eq_ignore_ascii_case(name))
                 .map(|(_, value)| value),
         };
-        Ok(found.map(|value| Cow::Borrowed(value.as_str())))
+        let found = found.map(String::as_str).or_else(|| self.moved(name));
+        Ok(found.map(Cow::Borrowed))
     }
 
     fn argument(&self, index: usize) -> Result<Option<Argument<'_>>, DecodeError> {

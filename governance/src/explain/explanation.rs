@@ -24,7 +24,7 @@ pub struct Explanation {
     /// The mock that answers, as its rule says it; absent where none does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mocked: Option<String>,
-    /// The call's deadline.
+    /// The call's deadline; 0 where it has none.
     pub timeout_ms: u64,
     /// Attempts after the first.
     pub retries: u32,
@@ -141,7 +141,10 @@ impl fmt::Display for Explanation {
                     u32::MAX => "retries as the budget allows".to_owned(),
                     retries => format!("{retries} retries"),
                 };
-                writeln!(f, "timeout  {} ms, {retries}", self.timeout_ms)?;
+                match self.timeout_ms {
+                    0 => writeln!(f, "timeout  none, {retries}")?,
+                    timeout => writeln!(f, "timeout  {timeout} ms, {retries}")?,
+                }
                 self.write_orders(f)?;
             }
             (None, Some(detail)) => {

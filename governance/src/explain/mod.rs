@@ -9,6 +9,7 @@ mod call;
 mod case;
 mod explanation;
 mod question;
+mod spoken;
 mod terms;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ pub use call::{WrittenCall, WrittenHttp};
 pub use case::Case;
 pub use explanation::{Effective, Explanation, OwnAnswer, Step};
 pub use question::Question;
+pub use spoken::Spoken;
 pub use terms::MoreTerms;
 
 /// A call's deadline where nobody says one, in milliseconds
@@ -106,7 +108,7 @@ impl<'a> Prepared<'a> {
 
 /// Decides a call by a service's tables, with every endpoint healthy and idle,
 /// and with these rolls of the dice, over and over. `default_timeout_ms` is the
-/// deadline where nobody says one.
+/// deadline where nobody says one; 0 for none.
 pub fn explain_request(
     service: &Service,
     request: &Request<'_>,

@@ -6,7 +6,10 @@ use codec::Argument;
 use crate::document::{Mapping, Node, Report, Resolved, Value};
 use crate::rules::Compat;
 
-use super::{Labels, WrittenCall, WrittenHttp};
+use super::{Labels, Spoken, WrittenCall, WrittenHttp};
+
+/// The method that a plain TCP connection counts as.
+const CONNECT: &str = "connect";
 
 /// A call that somebody asks about. What is absent is for whoever answers to
 /// fill in.
@@ -101,11 +104,16 @@ fn read_rolls(map: &mut Mapping<'_>, report: &mut Report) -> Vec<f64> {
 }
 
 fn read_call(map: &mut Mapping<'_>, call: &mut WrittenCall, report: &mut Report) {
-    // Rules see every protocol's calls alike.
-    map.text("protocol", report);
+    call.protocol = Spoken::read(map, report);
     let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
     call.service = text(map.required_text("service", report));
-    call.method = text(map.required_text("method", report));
+    call.method = match call.protocol {
+        Some(Spoken::Tcp) => map.text("method", report).unwrap_or(CONNECT).to_owned(),
+        _ => text(map.required_text("method", report)),
+    };
+    if let Some(spoken) = call.protocol {
+        spoken.check(map, report);
+    }
     call.version = optional(map, "version");
     call.group = optional(map, "group");
     call.attachments = map.text_map("attachments", report);
@@ -115,22 +123,42 @@ fn read_call(map: &mut Mapping<'_>, call: &mut WrittenCall, report: &mut Report)
     call.parameter_types =
         map.texts("parameter_types", report).iter().map(|(name, _)| descriptor(name)).collect();
     call.arguments = map.list("arguments", report).iter().map(argument).collect();
-    call.http = map.mapping("http", report).map(|inside| read_http(inside, call, report));
+    let http = map.mapping("http", report);
+    let is_over_http = http.is_some() || call.protocol.is_some_and(Spoken::is_over_http);
+    call.http = is_over_http.then(|| read_http(http, call, report));
 }
 
 /// `http: {method, scheme, authority, path}`: of what is absent, what a gRPC
-/// request for the service and method has.
-fn read_http(mut map: Mapping<'_>, call: &WrittenCall, report: &mut Report) -> WrittenHttp {
-    let mut text = |key, default: &str, report: &mut Report| {
-        map.text(key, report).unwrap_or(default).to_owned()
+/// request for the service and method has; or, where the call is plain HTTP, one
+/// with its method for the root of its host.
+fn read_http(map: Option<Mapping<'_>>, call: &WrittenCall, report: &mut Report) -> WrittenHttp {
+    let mut http = match call.protocol {
+        Some(spoken) if spoken.is_plain_http() => WrittenHttp {
+            method: call.method.clone(),
+            path: "/".to_owned(),
+            ..WrittenHttp::default()
+        },
+        _ => WrittenHttp {
+            method: "POST".to_owned(),
+            path: format!("/{}/{}", call.service, call.method),
+            ..WrittenHttp::default()
+        },
     };
-    let http = WrittenHttp {
-        method: text("method", "POST", report),
-        scheme: text("scheme", "http", report),
-        authority: text("authority", &call.service, report),
-        path: text("path", &format!("/{}/{}", call.service, call.method), report),
-    };
-    map.finish(report);
+    http.scheme = "http".to_owned();
+    http.authority.clone_from(&call.service);
+    if let Some(mut map) = map {
+        for (key, value) in [
+            ("method", &mut http.method),
+            ("scheme", &mut http.scheme),
+            ("authority", &mut http.authority),
+            ("path", &mut http.path),
+        ] {
+            if let Some(said) = map.text(key, report) {
+                said.clone_into(value);
+            }
+        }
+        map.finish(report);
+    }
     http
 }
 
@@ -197,6 +225,65 @@ mod tests {
         assert_eq!((question.random, question.tried), (vec![0.1, 0.9], vec!["h:1".to_owned()]));
         let findings = read_question("case", &format!("{text}rules: []\n")).unwrap_err();
         assert_eq!((findings[0].code, findings[0].line), ("not-live", 5));
+    }
+
+    /// What a question says of its call in HTTP's own terms.
+    fn http(call: &str) -> (String, Option<(String, String, String)>) {
+        let call = read_question("case", &format!("call: {{{call}}}\n")).unwrap().call;
+        (call.method, call.http.map(|http| (http.method, http.authority, http.path)))
+    }
+
+    #[test]
+    fn a_call_has_the_terms_of_what_it_is_spoken_in() {
+        let terms = |method: &str, path: &str| {
+            let text = str::to_owned;
+            Some((text(method), text("s"), text(path)))
+        };
+        let say = |protocol: &str| http(&format!("protocol: {protocol}, service: s, method: PUT"));
+        for protocol in ["grpc", "triple"] {
+            assert_eq!(say(protocol).1, terms("POST", "/s/PUT"));
+        }
+        for protocol in ["http", "http1", "http2"] {
+            assert_eq!(say(protocol).1, terms("PUT", "/"));
+        }
+        for protocol in ["dubbo", "bolt"] {
+            assert_eq!(say(protocol).1, None);
+        }
+        assert_eq!(http("service: s, method: PUT").1, None);
+        assert_eq!(http("service: s, method: PUT, http: {}").1, terms("POST", "/s/PUT"));
+        let whole = "protocol: http1, service: s, method: PUT, http: {path: /a, method: GET}";
+        assert_eq!(http(whole).1, terms("GET", "/a"));
+        assert_eq!(http("protocol: tcp, service: s"), ("connect".to_owned(), None));
+    }
+
+    #[test]
+    fn triple_has_group_and_version_as_attachments() {
+        use codec::RequestHead;
+        let call = "call: {protocol: PROTOCOL, service: s, method: m, group: g, version: '1'}\n";
+        let field = |protocol: &str, name: &str| {
+            let question = read_question("case", &call.replace("PROTOCOL", protocol)).unwrap();
+            question.call.field(name).unwrap().map(std::borrow::Cow::into_owned)
+        };
+        assert_eq!(field("triple", "group").as_deref(), Some("g"));
+        assert_eq!(field("triple", "version").as_deref(), Some("1"));
+        assert_eq!(field("grpc", "group"), None);
+    }
+
+    #[test]
+    fn what_a_protocol_does_not_have_is_refused() {
+        let codes = |call: &str| -> Vec<(&str, u32)> {
+            let findings = read_question("case", &format!("call: {{{call}}}\n")).unwrap_err();
+            findings.iter().map(|finding| (finding.code, finding.column)).collect()
+        };
+        assert_eq!(
+            codes("protocol: tcp, service: s, attachments: {a: b}, timeout_ms: 5"),
+            [("not-in-protocol", 48), ("not-in-protocol", 68)]
+        );
+        assert_eq!(
+            codes("protocol: dubbo, service: s, method: m, http: {}"),
+            [("not-in-protocol", 54)]
+        );
+        assert_eq!(codes("protocol: spdy, service: s, method: m"), [("unknown-word", 18)]);
     }
 
     #[test]

@@ -206,7 +206,7 @@ mod tests {
         Live {
             published: Arc::new(Published::new(Snapshot { services, ..Snapshot::default() })),
             rules: book.published(),
-            default_timeout_ms: 1000,
+            timeouts: crate::config::Timeouts::default(),
         }
     }
 

@@ -9,7 +9,7 @@ async fn start() -> (SocketAddr, Arc<AdminState>) {
     let live = Live {
         published: Arc::new(Published::new(Snapshot::default())),
         rules: Arc::default(),
-        default_timeout_ms: 1000,
+        timeouts: crate::config::Timeouts::default(),
     };
     let readiness = Readiness::starting();
     let state = Arc::new(AdminState { metrics: Metrics::new(), readiness, live });

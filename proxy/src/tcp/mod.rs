@@ -27,7 +27,7 @@ use std::time::Instant;
 use codec::{Fault, Outcome, Reason};
 use governance::{EndpointId, Mock};
 use tokio::net::TcpStream;
-use tokio::time::timeout_at;
+use tokio::time::{sleep, timeout_at};
 
 use crate::config::Protocol;
 use crate::listener::{Admitted, ListenerContext};
@@ -120,7 +120,12 @@ impl Tcp {
         };
         match connected {
             Ok(endpoint) => self.carry(&connection, caller, endpoint).await,
-            Err(fault) => self.refuse(&connection, &fault),
+            Err(fault) => {
+                if let Some(delay) = fault.answer.as_ref().and_then(|answer| answer.delay) {
+                    sleep(delay).await;
+                }
+                self.refuse(&connection, &fault);
+            }
         }
     }
 
@@ -129,6 +134,7 @@ impl Tcp {
         let worker = &self.worker;
         let mut tried = Tried::new();
         let mut changes = None;
+        let mut is_delayed = false;
         loop {
             let ask = Ask {
                 protocol: Protocol::Tcp.name(),
@@ -158,6 +164,10 @@ impl Tcp {
                     continue;
                 }
             };
+            if let Some(delay) = route.orders.delay.filter(|_| !is_delayed) {
+                is_delayed = true;
+                sleep(delay).await;
+            }
             let id = route.hop.endpoint;
             let address = route.method.address_of(route.index).unwrap_or_default();
             let policy = route.orders.policy.as_ref();

@@ -3,7 +3,7 @@
 //!
 //! Real peers are in `tests/interop`.
 
-mod peers;
+pub mod peers;
 
 mod attacks;
 mod bridges;
@@ -15,7 +15,7 @@ mod floods;
 mod grpc;
 mod grpc_web;
 mod h2c;
-mod http1;
+pub mod http1;
 mod orders;
 mod policies;
 mod pools;

@@ -45,6 +45,7 @@ A case:
   endpoints:
     - dubbo://10.0.0.1:20880/lab.EchoService?application=shop&region=hz
   call:
+    protocol: dubbo            # or grpc, triple, http1, http2, tcp; may be absent
     service: lab.EchoService
     method: sayHello
     consumer: {address: 10.0.0.9, application: web, labels: {region: hz}}

@@ -23,6 +23,7 @@ pub const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 pub enum Code {
     Ok = 0,
     DeadlineExceeded = 4,
+    NotFound = 5,
     PermissionDenied = 7,
     ResourceExhausted = 8,
     Unimplemented = 12,

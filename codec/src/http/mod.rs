@@ -2,6 +2,7 @@
 //! them. Pure functions over heads that a library has read already.
 //!
 //! * [`Dialect`]: plain HTTP or gRPC, by the content type of the request.
+//! * [`health`]: gRPC's calls about a server itself.
 //! * [`head`]: a request as routing asks for it.
 //! * [`hop`]: what belongs to one connection and is not passed on, and how a head
 //!   is said in the other version of HTTP.
@@ -18,6 +19,7 @@ mod dialect;
 pub mod framing;
 pub mod grpc;
 pub mod head;
+pub mod health;
 pub mod hop;
 pub mod outcome;
 pub mod substitute;

@@ -15,6 +15,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use thiserror::Error;
 
+use super::health_watch::Watch;
 use super::tape::{Reader, Tape};
 
 /// A body that comes from a connection, or that the mesh made.
@@ -26,6 +27,8 @@ pub(super) enum Body {
     Http2(RecvStream),
     /// Of which something was read already, which comes again.
     Begun(Bytes, Box<Body>),
+    /// What a health check watches.
+    Watch(Box<Watch>),
     /// Of which only the end is left, or the breaking off.
     End(Result<HeaderMap, BodyError>),
 }
@@ -131,6 +134,13 @@ impl Body {
                 *self = Body::Empty;
                 Some(end.map(Piece::Trailers))
             }
+            Body::Watch(watch) => {
+                let piece = ready!(watch.poll_piece(cx));
+                if let Piece::Trailers(_) = piece {
+                    *self = Body::Empty;
+                }
+                Some(Ok(piece))
+            }
             Body::Http1(body) => match ready!(Pin::new(body).poll_frame(cx)) {
                 None => None,
                 Some(Err(_)) => Some(Err(BodyError::Lost)),
@@ -181,7 +191,7 @@ impl Body {
             Body::Whole(bytes) => bytes.is_empty(),
             Body::Http1(body) => body.is_end_stream(),
             Body::Http2(stream) => stream.is_end_stream(),
-            Body::Begun(..) | Body::End(_) => false,
+            Body::Begun(..) | Body::Watch(_) | Body::End(_) => false,
         }
     }
 
@@ -191,7 +201,7 @@ impl Body {
             Body::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Body::Http1(body) => body.size_hint(),
             Body::Http2(stream) if stream.is_end_stream() => SizeHint::with_exact(0),
-            Body::Http2(_) | Body::Begun(..) | Body::End(_) => SizeHint::default(),
+            Body::Http2(_) | Body::Begun(..) | Body::Watch(_) | Body::End(_) => SizeHint::default(),
         }
     }
 }

@@ -12,6 +12,7 @@ mod drains;
 mod failures;
 mod floods;
 mod grpc;
+mod health;
 mod http1;
 mod orders;
 mod policies;

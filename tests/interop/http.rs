@@ -1,7 +1,9 @@
 //! HTTP/2 and gRPC with programs that others wrote: the interoperability clients and
-//! servers of grpc-go and grpc-java in [`grpc`], and h2spec.
+//! servers of grpc-go and grpc-java in [`grpc`], their health checks and reflection in
+//! [`health`], and h2spec.
 
 mod grpc;
+mod health;
 mod server;
 
 use std::collections::BTreeSet;

@@ -12,9 +12,9 @@ target := $(or $(CARGO_TARGET_DIR),target)
 help:
 	@echo 'Spanwire: an RPC mesh for Java Dubbo in one binary.'
 	@echo
-	@echo '  make demo    real Java consumers and providers calling through two sidecars,'
-	@echo '               found through an embedded store, moved by a rule; about 3 minutes'
-	@echo '               after the first build'
+	@echo '  make demo    real Java consumers and providers, and a Go client, calling through'
+	@echo '               two sidecars, found through an embedded store, moved by a rule;'
+	@echo '               about 3 minutes after the first build'
 	@echo '  make build   the optimised binary: $(target)/release/spanwire'
 	@echo '  make test    every test, with real Java, Go, etcd, ZooKeeper, MariaDB and web servers'
 	@echo '  make check   format, lints, documentation, dependencies, repository'
@@ -22,11 +22,11 @@ help:
 	@echo '               machine. BENCH="--quick" for 5, BENCH="--help" for all options'
 	@echo '  make fmt     formats the code'
 	@echo
-	@echo 'Needed: Rust $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or newer, a C compiler; for demo and test Java 17 and Maven; for test Go 1.26, Node.js and curl.'
+	@echo 'Needed: Rust $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or newer, a C compiler; for demo and test Java 17, Maven and Go 1.26; for test Node.js and curl.'
 	@echo 'The rest is fetched into $(target)/ when it is first used.'
 
 demo:
-	@tools/setup build java
+	@tools/setup build java go
 	cargo build -p cli
 	examples/demo/run
 

@@ -96,6 +96,7 @@ pub(crate) fn jsonb_document(bytes: &[u8]) {
 pub(crate) fn triple_message(bytes: &[u8]) {
     let first = Message::new(bytes);
     let _ = (first.serialization().is_ok(), first.parameter_types().is_ok());
+    let _ = codec::http::health::asked(bytes);
     let is_whole = message::length(bytes).is_some_and(|length| length <= bytes.len() as u64);
     let followed = [bytes, b"\x00\x00\x00\x00\x01x"].concat();
     for index in 0..4 {

@@ -34,9 +34,13 @@ pub(crate) struct Engines {
 }
 
 impl Engines {
-    pub(crate) fn new(worker: Rc<Worker>, listeners: Vec<Rc<ListenerContext>>) -> Rc<Self> {
+    pub(crate) fn new(
+        worker: Rc<Worker>,
+        listeners: Vec<Rc<ListenerContext>>,
+        phase: watch::Receiver<Phase>,
+    ) -> Rc<Self> {
         let dubbo = Engine::new(worker.clone(), listeners);
-        let http = Http::new(worker.clone());
+        let http = Http::new(worker.clone(), phase);
         let tcp = Rc::new(Tcp::new(worker.clone()));
         Rc::new(Engines { worker, dubbo, http, tcp })
     }
@@ -48,7 +52,7 @@ impl Engines {
     }
 
     /// Finds out what a caller speaks, and has it served. One that has not said when
-    /// `phase` leaves [`Phase::Run`] is let go.
+    /// `phase` comes to [`Phase::Drain`] is let go.
     ///
     /// Whoever serves it has a task of its own for that, as large as its protocol needs:
     /// an idle connection holds it all.
@@ -72,7 +76,7 @@ impl Engines {
             _ => tokio::select! {
                 biased;
                 detected = detect(&socket, &listener.takes, &self.worker.timeouts) => detected,
-                _ = phase.wait_for(|phase| *phase != Phase::Run) => return,
+                _ = phase.wait_for(|phase| *phase >= Phase::Drain) => return,
             },
         };
         listener.detections.found(detected);

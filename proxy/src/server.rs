@@ -41,6 +41,8 @@ const STOP: Duration = Duration::from_secs(2);
 pub(crate) enum Phase {
     /// Serve.
     Run,
+    /// Serve, and say to those who ask that callers should go elsewhere.
+    Leave,
     /// Take no new connections, finish what is in flight.
     Drain,
     /// End now.
@@ -305,6 +307,7 @@ async fn serve(
     readiness.hold("draining", "the proxy is shutting down");
     if how == Some(End::Drain) {
         tracing::info!(limit_s = config.timeouts.drain.as_secs(), "draining");
+        phase.send_replace(Phase::Leave);
         presence::withdraw(presences).await;
         phase.send_replace(Phase::Drain);
         tokio::select! {

@@ -109,7 +109,7 @@ async fn work(seed: Seed) -> io::Result<()> {
         )));
         sockets.push(TcpListener::from_std(listener.socket)?);
     }
-    let engines = Engines::new(worker, contexts.clone());
+    let engines = Engines::new(worker, contexts.clone(), phase.clone());
     engines.start();
     let accepting: Vec<_> = sockets
         .into_iter()

@@ -1,4 +1,5 @@
-//! Real programs in Go: gRPC's interoperability client and server, and h2spec. See
+//! Real programs in Go: gRPC's interoperability client and server, h2spec, grpcurl,
+//! grpc-health-probe, and a server of ours with health checks and reflection. See
 //! `tools/go-peers`.
 
 use std::path::{Path, PathBuf};
@@ -28,7 +29,7 @@ pub fn program(name: &str) -> PathBuf {
     HOME.join(name)
 }
 
-/// A running interoperability server of grpc-go. Killed when it is dropped.
+/// A running server of grpc-go for the interoperability tests. Killed when it is dropped.
 #[derive(Debug)]
 pub struct GrpcServer {
     _process: Process,
@@ -45,6 +46,23 @@ impl GrpcServer {
         let port = port::free();
         let mut command = Command::new(program("server"));
         command.arg("-port").arg(port.to_string());
+        GrpcServer::run(command, port)
+    }
+
+    /// The same service, with health checks and reflection. `healths` are such as
+    /// `grpc.testing.TestService=NOT_SERVING`.
+    ///
+    /// # Panics
+    /// As [`GrpcServer::start`].
+    #[must_use]
+    pub fn with_health(healths: &[&str]) -> GrpcServer {
+        let port = port::free();
+        let mut command = Command::new(program("testserver"));
+        command.arg(format!("127.0.0.1:{port}")).args(healths);
+        GrpcServer::run(command, port)
+    }
+
+    fn run(mut command: Command, port: u16) -> GrpcServer {
         let (mut process, _) = Process::start(&mut command).expect("it was built");
         let listens = wait_until(START, || {
             process.ended().is_some() || port::is_owned_by(port, process.pid())

@@ -1,9 +1,11 @@
 //! Real Java Dubbo programs, driven by JSON lines: see `tests/interop/java`.
 //!
 //! They are compiled once per Dubbo line into `target/java`, which needs Maven
-//! and, the first time, its repository.
+//! and, the first time, its repository. Beside them, [`GrpcJava`]: the programs of
+//! grpc-java.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, ExitStatus};
@@ -16,6 +18,9 @@ use crate::port;
 use crate::process::{Process, wait_until};
 
 mod build;
+mod grpc;
+
+pub use grpc::GrpcJava;
 
 /// How long one command may take; the whole suite of calls is one.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -77,10 +82,10 @@ pub enum Role {
 #[derive(Debug, thiserror::Error)]
 pub enum PeerError {
     /// Maven or javac failed, or is not there.
-    #[error("the Java peers for Dubbo {line} cannot be built: {what}\n{output}")]
+    #[error("the Java peers {peers} cannot be built: {what}\n{output}")]
     Build {
-        /// The Dubbo line.
-        line: &'static str,
+        /// A line of Dubbo, or `grpc`.
+        peers: &'static str,
         /// Which step failed.
         what: String,
         /// What the step printed.
@@ -164,7 +169,7 @@ impl Peer {
         command.envs(environment.iter().copied());
         let (process, answers) = Process::start(&mut command).map_err(|error| {
             let what = format!("java does not start: {error}");
-            PeerError::Build { line: line.name(), what, output: String::new() }
+            PeerError::Build { peers: line.name(), what, output: String::new() }
         })?;
         Ok(Peer { line, role, process, answers })
     }
@@ -324,7 +329,7 @@ impl Peer {
 /// # Errors
 /// When it cannot be built or started, or fails.
 pub fn output_of(line: Line, class: &str) -> Result<String, PeerError> {
-    let failed = |what: String, output| PeerError::Build { line: line.name(), what, output };
+    let failed = |what: String, output| PeerError::Build { peers: line.name(), what, output };
     let ran = java(line)?
         .arg(class)
         .output()
@@ -338,17 +343,22 @@ pub fn output_of(line: Line, class: &str) -> Result<String, PeerError> {
 
 /// Java with the peers of a line on its class path; what comes next is the class.
 fn java(line: Line) -> Result<Command, PeerError> {
-    let class_path = build::class_path(line)?;
-    let mut command = Command::new("java");
+    let mut command = jvm(build::class_path(line)?);
     for package in OPENED {
         command.arg("--add-opens").arg(format!("java.base/{package}=ALL-UNNAMED"));
     }
+    command.arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn");
+    Ok(command)
+}
+
+/// Java that starts fast and takes little.
+fn jvm(class_path: OsString) -> Command {
+    let mut command = Command::new("java");
     command
         .args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-Xmx384m"])
-        .arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
         .arg("-cp")
         .arg(class_path);
-    Ok(command)
+    command
 }
 
 /// What the caller of one call saw.

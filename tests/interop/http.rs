@@ -1,34 +1,19 @@
-//! HTTP/2 and gRPC with programs that others wrote: grpc-go's interoperability
-//! client and server, and h2spec.
+//! HTTP/2 and gRPC with programs that others wrote: the interoperability clients and
+//! servers of grpc-go and grpc-java in [`grpc`], their health checks and reflection in
+//! [`health`], and h2spec.
 
+mod grpc;
+mod health;
 mod server;
 
 use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::Duration;
 
-use harness::go::{GrpcServer, program};
+use harness::go::program;
 use harness::port;
 use harness::spanwire::Proxy;
 use harness::wait_until;
-
-/// The cases of grpc-go's client that need nothing but a server.
-const CASES: [&str; 14] = [
-    "empty_unary",
-    "large_unary",
-    "client_streaming",
-    "server_streaming",
-    "ping_pong",
-    "empty_stream",
-    "timeout_on_sleeping_server",
-    "cancel_after_begin",
-    "cancel_after_first_response",
-    "status_code_and_message",
-    "special_status_message",
-    "custom_metadata",
-    "unimplemented_method",
-    "unimplemented_service",
-];
 
 /// What h2spec finds in this proxy's HTTP/2 and not in the `h2` crate's server with
 /// its settings left alone, and why.
@@ -52,40 +37,6 @@ fn before(to: u16, listen: u16, protocol: &str, services: &[&str]) -> Proxy {
     Proxy::start(&format!(
         "workers: 1\nservices:\n{services}listeners:\n  - {{name: out, bind: \"127.0.0.1:{listen}\", direction: outbound}}\n"
     ))
-}
-
-fn call(case: &str, port: u16) -> Result<(), String> {
-    let output = Command::new("timeout")
-        .arg("60")
-        .arg(program("client"))
-        .args(["-server_host", "127.0.0.1", "-server_port", &port.to_string(), "-test_case", case])
-        .output()
-        .expect("it was built");
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
-    }
-}
-
-#[test]
-fn every_case_of_grpc_go_passes_through_one_proxy_and_through_two() {
-    let server = GrpcServer::start();
-    let (first, second) = (port::free(), port::free());
-    let services = ["grpc.testing.TestService", "grpc.testing.UnimplementedService"];
-    let proxies =
-        [before(server.port(), first, "grpc", &services), before(first, second, "grpc", &services)];
-    for case in CASES {
-        for (port, by) in [(server.port(), "directly"), (first, "one proxy"), (second, "two")] {
-            let passed = call(case, port);
-            assert!(passed.is_ok(), "{case}, {by}: {passed:?}\n{}", proxies[0].log());
-        }
-    }
-    for proxy in &proxies {
-        let calls = proxy.metric("spanwire_calls_total", "protocol=\"grpc\"");
-        assert!(calls >= CASES.len() as f64, "{calls}");
-        let ended = || proxy.metric("spanwire_calls_in_flight", "") == 0.0;
-        assert!(wait_until(Duration::from_secs(5), ended), "calls are left in flight");
-    }
 }
 
 /// The titles of the tests that failed, and how many passed.

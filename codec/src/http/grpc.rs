@@ -24,6 +24,7 @@ pub enum Code {
     Ok = 0,
     Cancelled = 1,
     DeadlineExceeded = 4,
+    NotFound = 5,
     PermissionDenied = 7,
     ResourceExhausted = 8,
     Unimplemented = 12,

@@ -66,6 +66,14 @@ impl<'a> Head<'a> {
         head(host, parts.method.as_str(), false)
     }
 
+    /// The same call, for a service that its path does not name: the path is its method.
+    #[must_use]
+    pub fn for_service(self, service: Option<Cow<'a, str>>) -> Self {
+        let path = self.parts.uri.path();
+        let method = path.strip_prefix('/').unwrap_or(path);
+        Head { service: service.filter(|service| !service.is_empty()), method, ..self }
+    }
+
     /// The same, of a Triple request of whose body this much has come: as far as its
     /// first message goes, the arguments can be told.
     #[must_use]
@@ -112,12 +120,17 @@ pub fn meant_by_path(parts: &Parts, is_service: impl Fn(&str) -> bool) -> Option
     is_meant.then_some((service, method))
 }
 
-/// The service that a request of plain HTTP names as its host.
-fn host<'a>(parts: &'a Parts, is_service: impl Fn(&str) -> bool) -> Option<Cow<'a, str>> {
-    authority(parts).map(|authority| match lower(authority) {
-        _ if is_service(authority) => Cow::Borrowed(authority),
+/// The service that a request names as its host, as [`Head::new`] says.
+pub fn host<'a>(parts: &'a Parts, is_service: impl Fn(&str) -> bool) -> Option<Cow<'a, str>> {
+    authority(parts).map(|written| match lower(written) {
+        _ if is_service(written) => Cow::Borrowed(written),
         authority if is_service(&authority) => authority,
-        authority => without_port(authority),
+        _ if is_service(without_port(written)) => Cow::Borrowed(without_port(written)),
+        Cow::Borrowed(authority) => Cow::Borrowed(without_port(authority)),
+        Cow::Owned(mut authority) => {
+            authority.truncate(without_port(&authority).len());
+            Cow::Owned(authority)
+        }
     })
 }
 
@@ -138,17 +151,10 @@ fn lower(text: &str) -> Cow<'_, str> {
 }
 
 /// The host alone; an IPv6 address keeps its brackets.
-fn without_port(authority: Cow<'_, str>) -> Cow<'_, str> {
-    let end = match authority.rfind(':') {
-        Some(colon) if !authority[colon..].contains(']') => colon,
-        _ => authority.len(),
-    };
-    match authority {
-        Cow::Borrowed(text) => Cow::Borrowed(&text[..end]),
-        Cow::Owned(mut text) => {
-            text.truncate(end);
-            Cow::Owned(text)
-        }
+pub fn without_port(authority: &str) -> &str {
+    match authority.rfind(':') {
+        Some(colon) if !authority[colon..].contains(']') => &authority[..colon],
+        _ => authority,
     }
 }
 
@@ -250,6 +256,7 @@ mod tests {
             ("/a", "named:9000", "named:9000"),
             ("/a", "Named:9000", "named:9000"),
             ("/a", "Known", "Known"),
+            ("/a", "Known:80", "Known"),
             ("/a", "[::1]:80", "[::1]"),
             ("/a", "[::1]", "[::1]"),
             ("http://a/", "b", "a"),
@@ -279,6 +286,18 @@ mod tests {
             assert_eq!(target, expected, "{path}");
             assert_eq!(head.timeout(), Some(Duration::from_millis(7)));
         }
+    }
+
+    #[test]
+    fn a_call_may_be_for_another_service_than_its_path_says() {
+        let parts = parts("POST", "/grpc.health.v1.Health/Check", &[("host", "Shop:1")]);
+        let service = host(&parts, |_| false);
+        let head = Head::new(&parts, Dialect::Grpc, |_| false).for_service(service);
+        let target = head.target().unwrap();
+        assert_eq!(target.service, "shop");
+        assert_eq!(target.method, "grpc.health.v1.Health/Check");
+        let nobody = Head::new(&parts, Dialect::Grpc, |_| false).for_service(None);
+        assert!(nobody.target().is_err());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //!
 //! * [`Dialect`]: plain HTTP or gRPC, by the content type of the request.
 //! * [`grpc_web`]: gRPC as browsers speak it, made gRPC and back.
+//! * [`health`]: gRPC's calls about a server itself.
 //! * [`head`]: a request as routing asks for it.
 //! * [`hop`]: what belongs to one connection and is not passed on, and how a head
 //!   is said in the other version of HTTP.
@@ -22,6 +23,7 @@ pub mod grpc;
 pub mod grpc_web;
 pub mod h2c;
 pub mod head;
+pub mod health;
 pub mod hop;
 pub mod outcome;
 pub mod substitute;

@@ -42,6 +42,23 @@ impl Answer {
         }
     }
 
+    /// The mesh's own, to a call that is counted when it has ended. `verdict` is what its
+    /// head says of it.
+    pub(super) fn counted(
+        call: Call,
+        verdict: Verdict,
+        deadline: Option<Instant>,
+        body: Body,
+    ) -> Self {
+        let deadline = deadline.map(|at| Box::pin(tokio::time::sleep_until(at.into())));
+        let mut answer =
+            Answer { body, call: Some(call), verdict, deadline, held: None, upload: None };
+        if answer.body.is_end() {
+            answer.end(None);
+        }
+        answer
+    }
+
     /// An endpoint's, whose head came. `verdict` is what the head says of it.
     pub(super) fn of(
         mut call: Call,

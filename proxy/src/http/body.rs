@@ -15,6 +15,7 @@ use http_body::{Frame, SizeHint};
 use thiserror::Error;
 
 use super::grpc_web::Decoded;
+use super::health_watch::Watch;
 use super::linger::Http1;
 use super::tape::{Reader, Tape};
 
@@ -29,6 +30,8 @@ pub(super) enum Body {
     Text(Box<Decoded>),
     /// Of which something was read already, which comes again.
     Begun(Bytes, Box<Body>),
+    /// What a health check watches.
+    Watch(Box<Watch>),
     /// Of which only the end is left, or the breaking off.
     End(Result<HeaderMap, BodyError>),
 }
@@ -138,6 +141,13 @@ impl Body {
                 *self = Body::Empty;
                 Some(end.map(Piece::Trailers))
             }
+            Body::Watch(watch) => {
+                let piece = ready!(watch.poll_piece(cx));
+                if let Piece::Trailers(_) = piece {
+                    *self = Body::Empty;
+                }
+                Some(Ok(piece))
+            }
             Body::Http1(body) => match ready!(body.poll_frame(cx)) {
                 None => None,
                 Some(Err(_)) => Some(Err(BodyError::Lost)),
@@ -193,7 +203,7 @@ impl Body {
             Body::Http1(body) => body.is_end(),
             Body::Http2(stream) => stream.is_end_stream(),
             Body::Text(body) => body.is_end(),
-            Body::Begun(..) | Body::End(_) => false,
+            Body::Begun(..) | Body::Watch(_) | Body::End(_) => false,
         }
     }
 
@@ -203,7 +213,9 @@ impl Body {
             Body::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Body::Http1(body) => body.size_hint(),
             Body::Http2(stream) if stream.is_end_stream() => SizeHint::with_exact(0),
-            Body::Http2(_) | Body::Text(_) | Body::Begun(..) | Body::End(_) => SizeHint::default(),
+            Body::Http2(_) | Body::Text(_) | Body::Begun(..) | Body::Watch(_) | Body::End(_) => {
+                SizeHint::default()
+            }
         }
     }
 }

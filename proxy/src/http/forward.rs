@@ -73,6 +73,9 @@ pub(super) async fn forward(
     // 2 route, 3 pick
     let mut progress = Progress::new(body, caller.version, upgrade);
     let first = &mut progress.first;
+    if let Some(answered) = way.about_server(&parts, first).await {
+        return answered;
+    }
     let mut route = match way.route(&parts, &Tried::new(), first, false).await {
         Ok(route) => way.with_cookie(&parts, route, first).await,
         Err(why) => return Box::pin(way.unrouted(&parts, first, why)).await,

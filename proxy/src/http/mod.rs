@@ -5,6 +5,8 @@
 //!   [`crate::forward`]. Here a call is a future: it lasts as long as its streams do,
 //!   and whoever drops it ends it on both sides. [`routing`]: steps 2 and 3 of it;
 //!   [`attempt`]: steps 4 to 6.
+//! * [`about_server`]: calls that name no service, such as health checks, and the answers
+//!   of those that are about this proxy; [`health_watch`]: one of them that lasts.
 //! * [`h2_server`], [`h1_server`]: callers' connections; [`h2c`]: from the second to the
 //!   first; [`caller`]: what a call knows of its own.
 //! * [`upstream`], [`h2_client`], [`h1_client`]: connections to endpoints.
@@ -22,6 +24,7 @@
 //! Not here: what heads mean (`codec::http`) and how the bytes are read (the `h2`
 //! and `hyper` crates).
 
+mod about_server;
 mod answer;
 mod attempt;
 mod body;
@@ -38,6 +41,7 @@ mod h1_server;
 mod h2_client;
 mod h2_server;
 mod h2c;
+mod health_watch;
 mod linger;
 mod liveness;
 mod mirror;
@@ -61,10 +65,11 @@ use codec::http::Version;
 use foldhash::fast::FixedState;
 use governance::EndpointId;
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::effort::{Failbacks, Kept};
 use crate::listener::Admitted;
+use crate::server::Phase;
 use crate::worker::Worker;
 use caller::Caller;
 use liveness::Liveness;
@@ -91,6 +96,7 @@ pub(crate) struct Http {
     failbacks: Failbacks,
     /// Calls that wait for others to end.
     waiting: Cell<usize>,
+    phase: watch::Receiver<Phase>,
     draining: Cell<bool>,
     drain: Notify,
     open: Cell<usize>,
@@ -123,7 +129,7 @@ impl Drop for Open {
 }
 
 impl Http {
-    pub(crate) fn new(worker: Rc<Worker>) -> Rc<Self> {
+    pub(crate) fn new(worker: Rc<Worker>, phase: watch::Receiver<Phase>) -> Rc<Self> {
         Rc::new(Http {
             worker,
             pool: Pool::default(),
@@ -131,6 +137,7 @@ impl Http {
             kept: Kept::default(),
             failbacks: Failbacks::default(),
             waiting: Cell::new(0),
+            phase,
             draining: Cell::new(false),
             drain: Notify::new(),
             open: Cell::new(0),
@@ -145,6 +152,11 @@ impl Http {
     /// How many callers are connected; a tunnel is one.
     pub(crate) fn open(&self) -> usize {
         self.open.get()
+    }
+
+    /// Whether no more calls are wanted.
+    fn is_leaving(&self) -> bool {
+        *self.phase.borrow() != Phase::Run
     }
 
     /// Asks every caller for no more calls, in its version's own way. Connections

@@ -14,6 +14,7 @@ use http::request;
 use tokio::sync::watch;
 use tokio::time::timeout_at;
 
+use super::about_server::Meant;
 use super::first::First;
 use super::forward::Way;
 use crate::route::{self, Ask, LONGEST_TIMEOUT, Refusal, Route, Tried};
@@ -90,8 +91,15 @@ impl Way<'_> {
 
     /// The head of a request of whose body this much was read.
     pub(super) fn head<'p>(&self, parts: &'p request::Parts, read: &'p [u8]) -> Head<'p> {
+        let meant = self.meant(parts, false);
         let snapshot = self.http.worker.snapshot();
         let head = Head::new(parts, self.dialect, |name| snapshot.1.http.contains_key(name));
+        let head = match meant {
+            None => head,
+            Some(Meant::Service(service)) => head.for_service(Some(service)),
+            Some(Meant::Unlisted(service)) => head.for_service(Some(service.into())),
+            Some(Meant::Nobody(host)) => head.for_service(host),
+        };
         head.with_body(read)
     }
 

@@ -1,4 +1,4 @@
-//! Builds the peers: Maven copies the jars of a Dubbo line, protoc writes the
+//! Builds the peers: Maven copies the jars of a Dubbo line or of gRPC, protoc writes the
 //! classes of the messages where there is Triple, javac compiles the sources
 //! against them. Each is done again only when what it reads has changed.
 
@@ -7,83 +7,159 @@ use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use super::{Line, PeerError, sources};
 use crate::spanwire;
 
 /// The class path of `line`, built if need be. Other test programs wait meanwhile.
 pub(super) fn class_path(line: Line) -> Result<OsString, PeerError> {
-    let failed =
-        |what: String, output: String| PeerError::Build { line: line.name(), what, output };
-    let io = |error: io::Error| failed(error.to_string(), String::new());
-    let home = spanwire::target_folder().join("java").join(line.name());
-    fs::create_dir_all(&home).map_err(io)?;
-    let lock = File::create(home.join("lock")).map_err(io)?;
-    lock.lock().map_err(io)?;
+    let home = Home::open(line.name())?;
+    let jars_of = home.fetch(&sources().join("pom.xml"), &[format!("-Pdubbo-{}", line.name())])?;
 
-    let pom = sources().join("pom.xml");
-    let jars = home.join("lib");
-    let jars_of = hash(std::slice::from_ref(&pom)).map_err(io)?;
-    once(&home.join("lib.stamp"), jars_of, || {
-        remove(&jars).map_err(io)?;
-        let maven = Command::new("mvn")
-            .args(["-q", "-B", "-f"])
-            .arg(&pom)
-            .arg(format!("-Pdubbo-{}", line.name()))
-            .args(["dependency:copy-dependencies", "-DincludeScope=runtime"])
-            .arg(format!("-DoutputDirectory={}", jars.display()))
-            .output();
-        done("mvn", maven).map_err(|(what, output)| failed(what, output))
-    })?;
-
-    let mut files = java_files(&sources().join("src")).map_err(io)?;
+    let mut files = home.sources("src")?;
     let triple = sources().join("triple");
     let messages = triple.join("greeter.proto");
     if line.has_triple() {
-        files.extend(java_files(&triple).map_err(io)?);
+        files.extend(home.sources("triple")?);
         files.push(messages.clone());
     }
-    files.sort();
-    let classes = home.join("classes");
-    let classes_of = hash(&files).map_err(io)? ^ jars_of;
-    once(&home.join("classes.stamp"), classes_of, || {
-        remove(&classes).map_err(io)?;
+    home.compile(jars_of, files, |files| {
         if let Some(at) = files.iter().position(|file| *file == messages) {
             files.swap_remove(at);
-            let generated = home.join("generated");
-            remove(&generated).map_err(io)?;
-            fs::create_dir_all(&generated).map_err(io)?;
+            let generated = home.folder.join("generated");
+            remove(&generated).map_err(|error| home.io(error))?;
+            fs::create_dir_all(&generated).map_err(|error| home.io(error))?;
             let protoc = Command::new(sources().join("../../../tools/protoc"))
                 .arg(format!("--java_out={}", generated.display()))
                 .arg(format!("--proto_path={}", triple.display()))
                 .arg(&messages)
                 .output();
-            done("protoc", protoc).map_err(|(what, output)| failed(what, output))?;
-            files.extend(java_files(&generated).map_err(io)?);
+            home.done("protoc", protoc)?;
+            files.extend(java_files(&generated).map_err(|error| home.io(error))?);
         }
-        let javac = Command::new("javac")
-            .args(["-nowarn", "-parameters", "-encoding", "UTF-8", "-d"])
-            .arg(&classes)
-            .arg("-cp")
-            .arg(jars.join("*"))
-            .args(&files)
-            .output();
-        done("javac", javac).map_err(|(what, output)| failed(what, output))
+        Ok(())
     })?;
 
-    let mut path = classes.into_os_string();
+    let mut path = home.folder.join("classes").into_os_string();
     // Dubbo's own copies of these classes are of a later protobuf than the pom says.
-    for jar in fs::read_dir(&jars).map_err(io)? {
-        let jar = jar.map_err(io)?;
+    for jar in fs::read_dir(home.jars()).map_err(|error| home.io(error))? {
+        let jar = jar.map_err(|error| home.io(error))?;
         if jar.file_name().to_string_lossy().starts_with("proto-google-common-protos") {
             path.push(":");
             path.push(jar.path());
         }
     }
     path.push(":");
-    path.push(jars.join("*"));
+    path.push(home.jars().join("*"));
     Ok(path)
+}
+
+/// The class path of grpc-java's interoperability programs, built if need be.
+pub(super) fn grpc_class_path() -> Result<OsString, PeerError> {
+    let home = Home::open("grpc")?;
+    let jars_of = home.fetch(&sources().join("grpc/pom.xml"), &[])?;
+    home.compile(jars_of, home.sources("grpc")?, |_| Ok(()))?;
+    let mut path = home.folder.join("classes").into_os_string();
+    path.push(":");
+    path.push(home.jars().join("*"));
+    Ok(path)
+}
+
+/// Where some peers are built; nobody else builds there while this lives.
+struct Home {
+    name: &'static str,
+    folder: PathBuf,
+    _lock: File,
+}
+
+impl Home {
+    fn open(name: &'static str) -> Result<Home, PeerError> {
+        let folder = spanwire::target_folder().join("java").join(name);
+        let locked = fs::create_dir_all(&folder)
+            .and_then(|()| File::create(folder.join("lock")))
+            .and_then(|lock| lock.lock().map(|()| lock));
+        match locked {
+            Ok(_lock) => Ok(Home { name, folder, _lock }),
+            Err(error) => Err(failed(name, error.to_string(), String::new())),
+        }
+    }
+
+    fn jars(&self) -> PathBuf {
+        self.folder.join("lib")
+    }
+
+    /// The Java sources in one folder.
+    fn sources(&self, folder: &str) -> Result<Vec<PathBuf>, PeerError> {
+        java_files(&sources().join(folder)).map_err(|error| self.io(error))
+    }
+
+    /// Fetches the jars that a pom names, with further arguments for Maven. Says what
+    /// they are made of.
+    fn fetch(&self, pom: &Path, arguments: &[String]) -> Result<u64, PeerError> {
+        let jars_of = hash(&[pom.to_owned()]).map_err(|error| self.io(error))?;
+        once(&self.folder.join("lib.stamp"), jars_of, || {
+            remove(&self.jars()).map_err(|error| self.io(error))?;
+            let maven = Command::new("mvn")
+                .args(["-q", "-B", "-f"])
+                .arg(pom)
+                .args(arguments)
+                .args(["dependency:copy-dependencies", "-DincludeScope=runtime"])
+                .arg(format!("-DoutputDirectory={}", self.jars().display()))
+                .output();
+            self.done("mvn", maven)
+        })?;
+        Ok(jars_of)
+    }
+
+    /// Compiles against the jars. `prepare` may turn files that are no Java into such.
+    fn compile(
+        &self,
+        jars_of: u64,
+        mut files: Vec<PathBuf>,
+        prepare: impl FnOnce(&mut Vec<PathBuf>) -> Result<(), PeerError>,
+    ) -> Result<(), PeerError> {
+        files.sort();
+        let classes_of = hash(&files).map_err(|error| self.io(error))? ^ jars_of;
+        once(&self.folder.join("classes.stamp"), classes_of, || {
+            let classes = self.folder.join("classes");
+            remove(&classes).map_err(|error| self.io(error))?;
+            prepare(&mut files)?;
+            let javac = Command::new("javac")
+                .args(["-nowarn", "-parameters", "-encoding", "UTF-8", "-d"])
+                .arg(&classes)
+                .arg("-cp")
+                .arg(self.jars().join("*"))
+                .args(&files)
+                .output();
+            self.done("javac", javac)
+        })
+    }
+
+    fn io(&self, error: io::Error) -> PeerError {
+        failed(self.name, error.to_string(), String::new())
+    }
+
+    /// Whether a step went well.
+    fn done(&self, program: &str, ran: io::Result<Output>) -> Result<(), PeerError> {
+        match ran {
+            Ok(output) if output.status.success() => Ok(()),
+            Ok(output) => {
+                let said = [output.stdout, output.stderr].concat();
+                let said = String::from_utf8_lossy(&said).into_owned();
+                Err(failed(self.name, format!("{program} failed"), said))
+            }
+            Err(error) => {
+                let what = format!("{program} does not start ({error}); `make test` installs it");
+                Err(failed(self.name, what, String::new()))
+            }
+        }
+    }
+}
+
+/// Why some peers are not there.
+pub(super) fn failed(peers: &'static str, what: String, output: String) -> PeerError {
+    PeerError::Build { peers, what, output }
 }
 
 /// Runs `make` unless the file `stamp` says that it was run for `inputs`.
@@ -128,19 +204,5 @@ fn remove(folder: &Path) -> io::Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
-    }
-}
-
-fn done(program: &str, ran: io::Result<std::process::Output>) -> Result<(), (String, String)> {
-    match ran {
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => {
-            let said = [output.stdout, output.stderr].concat();
-            Err((format!("{program} failed"), String::from_utf8_lossy(&said).into_owned()))
-        }
-        Err(error) => Err((
-            format!("{program} does not start ({error}); `make test` installs it"),
-            String::new(),
-        )),
     }
 }

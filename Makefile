@@ -22,7 +22,7 @@ help:
 	@echo '               machine. BENCH="--quick" for 5, BENCH="--help" for all options'
 	@echo '  make fmt     formats the code'
 	@echo
-	@echo 'Needed: Rust $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or newer, a C compiler; for demo and test Java 17, Maven and Go 1.26; for test Node.js and curl.'
+	@echo 'Needed: Rust $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or newer, a C compiler; for demo and test Java 17, Maven and Go 1.26; for test Node.js 20 with npm, and curl.'
 	@echo 'The rest is fetched into $(target)/ when it is first used.'
 
 demo:

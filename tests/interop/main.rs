@@ -6,9 +6,9 @@
 //! that could still be answered. `docs/java.md` tells operators what these tests
 //! hold.
 //!
-//! Other real programs: nginx, haproxy, Node.js and curl for plain HTTP and WebSocket, in
-//! [`web`]; Connect's conformance suite, in [`conformance`]; and for protocols that Spanwire
-//! passes on unread, `mariadb`.
+//! Other real programs: nginx, haproxy, Node.js and curl for plain HTTP, WebSocket and
+//! gRPC-Web, in [`web`]; Connect's conformance suite, in [`conformance`]; and for protocols
+//! that Spanwire passes on unread, `mariadb`.
 
 mod calls;
 mod command_line;

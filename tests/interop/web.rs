@@ -1,6 +1,8 @@
-//! Plain HTTP and WebSocket with servers and clients that others wrote: nginx, haproxy,
-//! Node.js and its library `ws`, and curl. [`upgrades`]: clients that ask for HTTP/2.
+//! Plain HTTP, WebSocket and gRPC-Web with servers and clients that others wrote: nginx,
+//! haproxy, Node.js and its library `ws`, and curl. [`upgrades`]: clients that ask for
+//! HTTP/2; [`pages`]: clients of gRPC-Web.
 
+mod pages;
 mod upgrades;
 
 use std::io::{ErrorKind, Read as _, Write as _};

@@ -15,6 +15,7 @@ mod floods;
 mod grpc;
 mod grpc_web;
 mod h2c;
+mod hashing;
 mod health;
 pub mod http1;
 mod orders;

@@ -8,6 +8,7 @@ pub mod peers;
 mod attacks;
 mod bridges;
 mod browsers;
+mod budgets;
 mod destinations;
 mod drains;
 mod failures;

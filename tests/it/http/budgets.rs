@@ -185,6 +185,34 @@ async fn a_share_of_the_calls_in_flight_is_repeated_and_one_always() {
     }
 }
 
+/// Calls that have ended count, too, and the one that may always be is not forgotten.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_share_of_the_calls_lately_is_repeated_and_one_always() {
+    for protocol in SPOKEN {
+        let of =
+            |percent| format!("percent: {percent}, minRetryConcurrency: 1, budgetInterval: 1h");
+        let stage = Stage::new(protocol, &of(50)).await;
+        for _ in 0..2 {
+            let call = stage.call();
+            stage.answer(call);
+        }
+        // Of five calls it is two at once.
+        let first: Vec<_> = (0..3).map(|_| stage.call()).collect();
+        let again: Vec<_> = first.into_iter().map(|call| stage.refuse(call)).collect();
+        assert_eq!(again.iter().flatten().count(), 2);
+        again.into_iter().flatten().for_each(|again| stage.answer(again));
+        // Those that have ended are no retries any more.
+        let call = stage.call();
+        assert!(stage.refuse(call).is_some());
+
+        let stage = Stage::new(protocol, &of(0)).await;
+        let (one, other) = (stage.call(), stage.call());
+        let again = stage.refuse(one).expect("it is sent again");
+        assert!(stage.refuse(other).is_none());
+        stage.answer(again);
+    }
+}
+
 /// A call that is repeated once more needs no second place for it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_is_repeated_twice_where_one_may_be_repeated() {

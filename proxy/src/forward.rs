@@ -237,7 +237,7 @@ pub(crate) fn answer<C: FrameCodec>(
     now: Instant,
 ) {
     let worker = &engine.worker;
-    let Some(call) = upstream.pending.borrow_mut().take::<C>(id) else {
+    let Some(mut call) = upstream.pending.borrow_mut().take::<C>(id) else {
         worker.metrics.late_answer();
         return;
     };
@@ -245,7 +245,8 @@ pub(crate) fn answer<C: FrameCodec>(
     // 7 observe
     let gone = call.from.is_closed();
     let ending = || Ending::of(C::outcome(frame.bytes()));
-    settle(engine, &call, Some(now - call.started), ending, now);
+    let latency = Some(now - call.started);
+    settle(engine, &mut call, latency, ending, now);
     if let Some(effort) = &call.effort {
         return effort::answered(engine, effort, &upstream.peer, frame, now);
     }
@@ -278,12 +279,12 @@ pub(crate) fn answer<C: FrameCodec>(
 pub(crate) fn fail<C: FrameCodec>(
     engine: &Rc<Engine<C>>,
     upstream: &Link<C>,
-    call: Call<C>,
+    mut call: Call<C>,
     fault: &Fault,
     now: Instant,
 ) {
     let gone = call.from.is_closed();
-    settle(engine, &call, None, || Ending::of(Outcome::Fault(fault.reason)), now);
+    settle(engine, &mut call, None, || Ending::of(Outcome::Fault(fault.reason)), now);
     if let Some(effort) = &call.effort {
         return effort::failed(engine, effort, &upstream.peer, fault.clone(), now);
     }
@@ -314,21 +315,23 @@ fn take<C: FrameCodec>(
     avoid: Option<EndpointId>,
     now: Instant,
 ) -> Option<Call<C>> {
-    let call = link.pending.borrow_mut().take::<C>(id)?;
+    let mut call = link.pending.borrow_mut().take::<C>(id)?;
     let ending = avoid.map_or(Ending::NotSent, |_| Ending::NotConnected);
-    settle(engine, &call, None, || ending, now);
+    settle(engine, &mut call, None, || ending, now);
     Some(call)
 }
 
 /// Counts a call as no longer in flight.
 fn settle<C: FrameCodec>(
     engine: &Engine<C>,
-    call: &Call<C>,
+    call: &mut Call<C>,
     latency: Option<std::time::Duration>,
     ending: impl FnOnce() -> Ending,
     now: Instant,
 ) {
     let worker = &engine.worker;
+    // If it was a retry, the next of the same call needs no second place.
+    drop(call.stay.as_mut().and_then(|stay| stay.repeat.take()));
     if let Some(hop) = &call.hop {
         worker.health.ended(hop.endpoint, latency, now);
         if let Some(stay) = &call.stay

@@ -122,7 +122,7 @@ pub(crate) fn dispatch<C: FrameCodec>(
             request_bytes,
             effort,
             _permit: permit,
-            stay: place.map(|place| Stay { place, waiting, _repeat: repeat }),
+            stay: place.map(|place| Stay { place, waiting, repeat }),
         };
         let limit = worker.limits.pending;
         let Ok(id) = to.pending.borrow_mut().insert::<C>(call, route.deadline, limit) else {

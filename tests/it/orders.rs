@@ -125,6 +125,26 @@ fn retries_stay_within_their_budget() {
     }
 }
 
+/// A call that is repeated once more needs no second place for it.
+#[test]
+fn a_call_is_repeated_twice_where_one_may_be_repeated() {
+    for policy in [
+        "connectionPool: {http: {maxRetries: 1}}",
+        "retryBudget: {percent: 0, minRetryConcurrency: 1}",
+    ] {
+        let retries = "retries: {attempts: 2, retryOn: '5xx', backoff: 1ms}";
+        let ([provider], _folder, proxy, mut caller) = providers(retries, policy);
+        call(&mut caller, 1);
+        let mut upstream = provider.accept();
+        for _ in 0..3 {
+            let came = upstream.expect();
+            upstream.send(&refusal(&came).bytes());
+        }
+        assert_eq!(caller.expect().status, 80, "{policy}");
+        assert_eq!(value(&proxy, RESENDS), 2, "{policy}");
+    }
+}
+
 #[test]
 fn a_call_that_is_delayed_goes_out_later() {
     let fault = "fault: {delay: {fixedDelay: 80ms, percentage: {value: 100}}}";

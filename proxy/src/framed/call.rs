@@ -40,5 +40,5 @@ pub(crate) struct Stay {
     /// Until its connection is open.
     pub(crate) waiting: Option<Waiting>,
     /// Where it is a retry.
-    pub(crate) _repeat: Option<Repeat>,
+    pub(crate) repeat: Option<Repeat>,
 }

@@ -264,7 +264,7 @@ impl Way<'_> {
         if !self.has_failed(progress, &end) {
             return Err(end);
         }
-        let resend = self.may_resend(&progress.ordered, ending, self.until_head(route));
+        let resend = self.may_resend(&mut progress.ordered, ending, self.until_head(route));
         // Where another attempt follows, what this one came to is for nobody: its
         // connection is let go at once.
         let end = if resend.is_some() { None } else { Some(end) };

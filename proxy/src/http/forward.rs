@@ -192,7 +192,7 @@ impl Way<'_> {
                 Err(why) => why.into_fault(),
             };
             let ending = Ending::of(Outcome::Fault(fault.reason));
-            let resend = self.may_resend(&progress.ordered, ending, None);
+            let resend = self.may_resend(&mut progress.ordered, ending, None);
             match self.resend(&mut progress.ordered, call, ending, resend).await {
                 Some(again) => *request = again,
                 None => return Err(End::Fault(fault)),

@@ -97,10 +97,13 @@ async fn answer(
         return Ok(Switched::answer().map(|answer| Pulled(Reply::Whole(Box::new(answer)))));
     }
     let tunnel = hop::upgrade(&parts.headers).map(|to| (to, upgrade));
-    let back = Rc::new(Back::default());
-    let body = match body.is_end_stream() {
-        true => Body::Empty,
-        false => Body::Http1(Http1::lent(body, back.clone())),
+    // Of most requests nothing can be left: they have no body.
+    let (body, back) = match body.is_end_stream() {
+        true => (Body::Empty, None),
+        false => {
+            let back = Rc::new(Back::default());
+            (Body::Http1(Http1::lent(body, back.clone())), Some(back))
+        }
     };
     // Whoever waits for a word before it sends a body needs none.
     let waits = parts.headers.contains_key(EXPECT);
@@ -113,11 +116,13 @@ async fn answer(
             (parts, Reply::Whole(Box::new(Answer::own(Body::Whole(body)))))
         }
     };
-    if back.is_there() && !waits {
-        let mut linger = Linger::new(back);
-        poll_fn(|cx| linger.poll(cx)).await;
-    } else {
-        answer.linger(back);
+    match back {
+        Some(back) if back.is_there() && !waits => {
+            let mut linger = Linger::new(back);
+            poll_fn(|cx| linger.poll(cx)).await;
+        }
+        Some(back) => answer.linger(back),
+        None => {}
     }
     Ok(Response::from_parts(parts, Pulled(answer)))
 }

@@ -198,11 +198,13 @@ impl Way<'_> {
     /// Whether another attempt may follow one that ended so.
     pub(super) fn may_resend(
         &self,
-        ordered: &Option<Box<Ordered>>,
+        ordered: &mut Option<Box<Ordered>>,
         ending: Ending,
         deadline: Option<Instant>,
     ) -> Option<Resend> {
-        let ordered = ordered.as_ref()?;
+        let ordered = ordered.as_mut()?;
+        // If it was a retry, it is none any more: the next needs no second place.
+        ordered.repeat = None;
         if !ordered.tape.as_ref().is_some_and(Tape::is_kept) {
             return None;
         }

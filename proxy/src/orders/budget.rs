@@ -7,7 +7,8 @@ use governance::directives::RetryBudget;
 /// Envoy's `retry_budget.min_retry_concurrency`, where nobody says.
 const MIN_CONCURRENCY: u32 = 3;
 
-/// Calls and retries lately, for budgets that look back (Linkerd's).
+/// Calls lately, for budgets that look back, and retries for those that count them over a
+/// time (Linkerd's).
 #[derive(Debug)]
 pub(super) struct Window {
     since: Instant,
@@ -53,16 +54,19 @@ impl Window {
         now: Instant,
     ) -> bool {
         let share = |count: u32| f64::from(count) * budget.percent / 100.0;
-        let Some(interval) = budget.interval else {
+        if let Some(interval) = budget.interval {
+            self.turn(interval, now);
+        }
+        let lately = |counts: [u32; 2]| counts[0].saturating_add(counts[1]);
+        let (Some(interval), Some(per_second)) = (budget.interval, budget.min_per_second) else {
+            // Those that last longer than the interval count as well.
+            let calls = in_flight.max(lately(self.calls));
             let always = budget.min_concurrency.unwrap_or(MIN_CONCURRENCY);
             // Whole retries only, as in Envoy.
-            return f64::from(retrying) < share(in_flight).floor().max(f64::from(always));
+            return f64::from(retrying) < share(calls).floor().max(f64::from(always));
         };
-        self.turn(interval, now);
-        let always = f64::from(budget.min_per_second.unwrap_or(0)) * interval.as_secs_f64();
-        let calls = self.calls[0].saturating_add(self.calls[1]);
-        let retries = self.retries[0].saturating_add(self.retries[1]);
-        let is_within = f64::from(retries) + 1.0 <= share(calls) + always;
+        let always = f64::from(per_second) * interval.as_secs_f64();
+        let is_within = f64::from(lately(self.retries)) + 1.0 <= share(lately(self.calls)) + always;
         if is_within {
             self.retries[0] = self.retries[0].saturating_add(1);
         }
@@ -90,6 +94,22 @@ mod tests {
         assert!(!window.allows(&few, 100, 0, now));
         let some = RetryBudget { min_concurrency: Some(0), ..budget(10.0) };
         assert!(!window.allows(&some, 9, 0, now) && window.allows(&some, 10, 0, now));
+    }
+
+    #[test]
+    fn a_share_of_the_calls_lately_may_be_retries_at_once() {
+        let now = Instant::now();
+        let interval = Some(Duration::from_secs(10));
+        let budget = RetryBudget { interval, min_concurrency: Some(2), ..budget(20.0) };
+        let mut window = Window::new(now);
+        assert!(window.allows(&budget, 0, 1, now) && !window.allows(&budget, 0, 2, now));
+        for _ in 0..20 {
+            window.called(&budget, now);
+        }
+        assert!(window.allows(&budget, 1, 3, now) && !window.allows(&budget, 1, 4, now));
+        assert!(window.allows(&budget, 30, 5, now), "calls in flight count, however old");
+        let later = now + Duration::from_secs(20);
+        assert!(!window.allows(&budget, 1, 2, later), "they are forgotten");
     }
 
     #[test]

@@ -213,7 +213,10 @@ async fn a_host_may_name_a_service_that_only_the_store_knows() {
     // While the store is gone the proxy goes by what it knows.
     store.stop().await.unwrap();
     wait_for(&proxy, "spanwire_store_connected", 0);
-    assert_eq!(check(&mut caller, "other.example", "").await, serving);
+    let mut patient = to("other.example", &format!("{HEALTH}/Check"));
+    patient.headers_mut().insert("grpc-timeout", "9M".parse().unwrap());
+    let told = soon(call(&mut caller, patient, &question(""))).await.unwrap();
+    assert_eq!(told.body, SERVING, "{told:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,6 +10,8 @@
 
 use thiserror::Error;
 
+use super::octets::{HOST, TARGET, VALUE, are_all, is_token};
+
 /// The longest chunk-size line: sixteen digits and some extensions.
 const CHUNK_LINE: usize = 256;
 
@@ -116,9 +118,6 @@ impl Framing {
 
     fn end_of_line(&mut self, line: &[u8]) -> Result<(), &'static str> {
         let line = line.strip_suffix(b"\r\n").ok_or("a line ends without a carriage return")?;
-        if line.iter().any(|byte| matches!(byte, b'\r' | b'\0')) {
-            return Err("a carriage return or zero stands inside a line");
-        }
         self.state = match self.state {
             // Allowed before a request (RFC 9112, section 2.2).
             State::RequestLine if line.is_empty() => State::RequestLine,
@@ -168,6 +167,10 @@ impl Framing {
 
 impl HeadFacts {
     fn take(&mut self, name: &[u8], value: &[u8]) -> Result<(), &'static str> {
+        // Most names are told by their lengths.
+        if !matches!(name.len(), 4 | 14 | 17) {
+            return Ok(());
+        }
         if name.eq_ignore_ascii_case(b"content-length") {
             if self.length.is_some() {
                 return Err("there is more than one Content-Length");
@@ -183,8 +186,7 @@ impl HeadFacts {
             self.chunked = true;
         } else if name.eq_ignore_ascii_case(b"host") {
             self.hosts += 1;
-            let is_plain = |byte: &u8| byte.is_ascii_graphic() && !b",/@?#\\\"<>".contains(byte);
-            if self.hosts > 1 || !value.iter().all(is_plain) {
+            if self.hosts > 1 || !are_all(HOST, value) {
                 return Err("Host is not one host");
             }
         }
@@ -195,16 +197,12 @@ impl HeadFacts {
 /// Whether it is one of HTTP/1.0.
 fn request_line(line: &[u8]) -> Result<bool, &'static str> {
     const BAD: &str = "the request line is not METHOD TARGET VERSION";
-    let mut words = line.split(|byte| *byte == b' ');
-    let (Some(method), Some(target), Some(version), None) =
-        (words.next(), words.next(), words.next(), words.next())
-    else {
-        return Err(BAD);
-    };
-    if !is_token(method)
-        || target.is_empty()
-        || target.iter().any(|byte| *byte <= b' ' || *byte == 0x7f)
-    {
+    let end = memchr::memchr(b' ', line).ok_or(BAD)?;
+    let (method, rest) = (&line[..end], &line[end + 1..]);
+    let end = memchr::memchr(b' ', rest).ok_or(BAD)?;
+    let (target, version) = (&rest[..end], &rest[end + 1..]);
+    has_no_bare(line)?;
+    if !is_token(method) || target.is_empty() || !are_all(TARGET, target) {
         return Err(BAD);
     }
     match version {
@@ -219,19 +217,25 @@ fn header(line: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
     if matches!(line.first(), Some(b' ' | b'\t')) {
         return Err("a header is folded over two lines");
     }
-    let colon = memchr::memchr(b':', line).ok_or("a header has no colon")?;
+    let Some(colon) = memchr::memchr(b':', line) else {
+        has_no_bare(line)?;
+        return Err("a header has no colon");
+    };
     let (name, value) = line.split_at(colon);
     if !is_token(name) {
+        has_no_bare(line)?;
         return Err("a header's name is no token");
     }
     let value = value.get(1..).unwrap_or_default();
-    if value.iter().any(|byte| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f) {
+    if !are_all(VALUE, value) {
+        has_no_bare(value)?;
         return Err("a header's value has control characters");
     }
     Ok((name, trimmed(value)))
 }
 
 fn chunk_size(line: &[u8]) -> Result<u64, &'static str> {
+    has_no_bare(line)?;
     let digits = line.split(|byte| *byte == b';').next().unwrap_or_default();
     // Eight bytes' worth, less one digit: larger ones overflow somewhere.
     if digits.is_empty() || digits.len() > 15 || !digits.iter().all(u8::is_ascii_hexdigit) {
@@ -257,10 +261,12 @@ fn trimmed(mut value: &[u8]) -> &[u8] {
     value
 }
 
-/// Whether it can be a method or the name of a header (RFC 9110, section 5.6.2).
-pub fn is_token(name: &[u8]) -> bool {
-    let is_tchar = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-    !name.is_empty() && name.iter().all(is_tchar)
+/// What other readers may take for the end of a line, or of a text.
+fn has_no_bare(line: &[u8]) -> Result<(), &'static str> {
+    match memchr::memchr2(b'\r', b'\0', line) {
+        Some(_) => Err("a carriage return or zero stands inside a line"),
+        None => Ok(()),
+    }
 }
 
 fn is_one_of(name: &[u8], names: &[&str]) -> bool {

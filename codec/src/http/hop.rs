@@ -9,8 +9,8 @@ use ::http::header::{
 use ::http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use ::http::{request, response};
 
-use super::framing::is_token;
 use super::head::authority;
+use super::octets::is_token;
 use crate::error::DecodeError;
 
 /// The versions of HTTP that differ in their heads.

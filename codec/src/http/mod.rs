@@ -25,9 +25,11 @@ pub mod h2c;
 pub mod head;
 pub mod health;
 pub mod hop;
+mod octets;
 pub mod outcome;
 pub mod substitute;
 
 pub use dialect::Dialect;
 pub use head::Head;
 pub use hop::Version;
+pub use octets::is_token;

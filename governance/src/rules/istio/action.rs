@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use codec::http::framing::is_token;
+use codec::http::is_token;
 
 use super::virtual_service::WrittenRewrite;
 use crate::directives::{CorsPolicy, HeaderEdit, PathRewrite, TextMatch};

@@ -63,11 +63,11 @@ impl Form {
 /// What a media type of gRPC-Web says.
 fn media_type(text: &str) -> Option<(Encoding, &str)> {
     const NAME: &str = "application/grpc-web";
-    let text = text.split(';').next().unwrap_or_default().trim();
-    let (name, rest) = text.split_at_checked(NAME.len())?;
+    let (name, rest) = text.trim_start().split_at_checked(NAME.len())?;
     if !name.eq_ignore_ascii_case(NAME) {
         return None;
     }
+    let rest = rest.split(';').next().unwrap_or_default().trim_end();
     let (encoding, rest) = match rest.strip_prefix("-text") {
         Some(rest) => (Encoding::Text, rest.strip_prefix("-base64").unwrap_or(rest)),
         None => (Encoding::Binary, rest),
@@ -144,9 +144,9 @@ fn is_of_http(name: &HeaderName) -> bool {
 /// Whether a browser asks whether a page may call by gRPC-Web (a preflight request, which
 /// names the headers that the call would have).
 pub fn is_preflight(parts: &Parts) -> bool {
-    let headers = parts.headers.get_all(ACCESS_CONTROL_REQUEST_HEADERS).iter();
+    let headers = || parts.headers.get_all(ACCESS_CONTROL_REQUEST_HEADERS).iter();
     parts.method == Method::OPTIONS
-        && headers
+        && headers()
             .filter_map(|value| value.to_str().ok())
             .flat_map(|list| list.split(','))
             .any(|name| name.trim().eq_ignore_ascii_case(MARK.as_str()))

@@ -23,6 +23,8 @@ pub struct Head<'a> {
     method: &'a str,
     /// Whether its words are Dubbo's.
     is_dubbo: bool,
+    /// Of the service; asked for often.
+    version: &'a str,
     message: Option<Message<'a>>,
     wants_more: Cell<bool>,
 }
@@ -43,6 +45,7 @@ impl<'a> Head<'a> {
             service: service.filter(|service| !service.is_empty()),
             method,
             is_dubbo,
+            version: version(parts, dialect),
             message: None,
             wants_more: Cell::new(false),
         };
@@ -103,6 +106,15 @@ impl<'a> Head<'a> {
     fn header(&self, name: &str) -> Option<Cow<'_, str>> {
         joined(&self.parts.headers, name)
     }
+}
+
+/// The version that Triple names; a call of gRPC that names one is one of Triple.
+fn version(parts: &Parts, dialect: Dialect) -> &str {
+    if dialect == Dialect::Grpc {
+        return "";
+    }
+    let version = parts.headers.get(triple::VERSION).and_then(|value| value.to_str().ok());
+    version.filter(|version| *version != "0.0.0").unwrap_or_default()
 }
 
 /// The service and method that the path names as those of gRPC do.
@@ -179,9 +191,7 @@ impl RequestHead for Head<'_> {
             };
             return Err(DecodeError::Missing { what });
         };
-        let version = self.parts.headers.get(triple::VERSION).and_then(|value| value.to_str().ok());
-        let version = version.filter(|version| *version != "0.0.0").unwrap_or_default();
-        Ok(Target { service, method: self.method, version })
+        Ok(Target { service, method: self.method, version: self.version })
     }
 
     fn group(&self) -> Result<&str, DecodeError> {

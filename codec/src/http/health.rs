@@ -25,7 +25,12 @@ const ABOUT_SERVERS: [&str; 3] =
 /// The service and method of a call of gRPC that is about a server itself; `None` for
 /// any other.
 pub fn about_server(parts: &Parts) -> Option<(&str, &str)> {
-    let (service, method) = parts.uri.path().strip_prefix('/')?.split_once('/')?;
+    let path = parts.uri.path().strip_prefix('/')?;
+    // Of nearly every other call, this is all that is looked at.
+    if !path.starts_with("grpc.") {
+        return None;
+    }
+    let (service, method) = path.split_once('/')?;
     ABOUT_SERVERS.contains(&service).then_some((service, method))
 }
 

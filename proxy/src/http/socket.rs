@@ -16,6 +16,10 @@ use crate::metrics::{Side, WorkerMetrics};
 use crate::redirected::OwnConnection;
 use crate::worker::Dialed;
 
+/// Pieces that are so small together are joined before they are written: that costs less
+/// than having the kernel gather them.
+const SMALL: usize = 1024;
+
 /// One connection's socket.
 pub(super) struct Socket {
     stream: TcpStream,
@@ -148,6 +152,15 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let length = bufs.iter().map(|buf| buf.len()).sum::<usize>();
+        if length <= SMALL {
+            let (mut joined, mut end) = ([0; SMALL], 0);
+            for buf in bufs {
+                joined[end..end + buf.len()].copy_from_slice(buf);
+                end += buf.len();
+            }
+            return self.poll_write(cx, &joined[..end]);
+        }
         let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, bufs))?;
         self.metrics.bytes_sent(self.side, written as u64);
         Poll::Ready(Ok(written))

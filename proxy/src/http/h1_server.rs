@@ -14,11 +14,12 @@ use http::{Request, Response};
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 
 use super::answer::Answer;
 use super::body::{Body, Pulled};
 use super::caller::Caller;
+use super::coarse::{Coarse, TICK};
 use super::faults::broken_off;
 use super::grpc_web::{self, Reply, Served};
 use super::h2c::Switched;
@@ -28,8 +29,8 @@ use super::{Http, Open};
 use crate::listener::Admitted;
 use crate::metrics::Side;
 
-/// How long a caller may take for a request's head, and for its next request:
-/// above what clients commonly keep idle connections for.
+/// How long a caller may take for a request's head, and for its next request, give or take
+/// a [`TICK`]: above what clients commonly keep idle connections for.
 const HEAD: Duration = Duration::from_secs(300);
 
 pub(super) async fn serve(open: Open, admitted: Admitted, caller: Rc<Caller>, socket: Socket) {
@@ -60,8 +61,9 @@ async fn drive(
     let limits = &http.worker.limits;
     let socket = socket.watched(limits.head as usize, caller.tunnel.clone());
     let service = service_fn(|request| answer(http, caller, request, switched));
+    let clock = Coarse::new();
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(clock.clone())
         .header_read_timeout(HEAD)
         .preserve_header_case(true)
         .max_header_size(limits.head as usize)
@@ -70,13 +72,19 @@ async fn drive(
         .serve_connection(TokioIo::new(socket), service)
         .with_upgrades();
     let mut connection = pin!(connection);
-    tokio::select! {
-        biased;
-        ended = connection.as_mut() => ended,
-        () = http.drains() => {
-            http.worker.metrics.go_away_sent(Side::Downstream);
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let mut ticks = tokio::time::interval(TICK);
+    let mut drains = pin!(http.drains());
+    let mut is_leaving = false;
+    loop {
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => return ended,
+            () = drains.as_mut(), if !is_leaving => {
+                is_leaving = true;
+                http.worker.metrics.go_away_sent(Side::Downstream);
+                connection.as_mut().graceful_shutdown();
+            }
+            _ = ticks.tick() => clock.tick(),
         }
     }
 }

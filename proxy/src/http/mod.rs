@@ -8,7 +8,7 @@
 //! * [`about_server`]: calls that name no service, such as health checks, and the answers
 //!   of those that are about this proxy; [`health_watch`]: one of them that lasts.
 //! * [`h2_server`], [`h1_server`]: callers' connections; [`h2c`]: from the second to the
-//!   first; [`caller`]: what a call knows of its own.
+//!   first; [`caller`]: what a call knows of its own; [`coarse`]: a clock for them.
 //! * [`upstream`], [`h2_client`], [`h1_client`]: connections to endpoints.
 //! * [`body`], [`pump`], [`answer`]: bodies on their way, piece by piece; [`first`]: a
 //!   Triple call's first message, where a rule asks for an argument.
@@ -30,6 +30,7 @@ mod attempt;
 mod body;
 mod call;
 mod caller;
+mod coarse;
 mod failback;
 mod faults;
 mod first;

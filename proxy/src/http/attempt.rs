@@ -14,14 +14,14 @@ use http::request;
 use tokio::time::timeout_at;
 
 use super::answer::late;
-use super::body::{Body, Upload};
+use super::body::Body;
 use super::call::Call;
 use super::faults::{full, lost};
 use super::first::First;
 use super::forward::{Upgrade, Way};
 use super::h1_client;
 use super::orders::{Ordered, ending_of};
-use super::upstream::{Connected, NotConnected, Received, SendError, Terms};
+use super::upstream::{Connected, NotConnected, Outgoing, Received, SendError, Terms};
 use crate::orders::Ending;
 use crate::route::{Route, Tried};
 
@@ -49,7 +49,7 @@ pub(super) struct Progress {
 /// What came of an attempt.
 pub(super) enum Came {
     /// Nothing of it was sent: it goes elsewhere.
-    Unsent(Box<(request::Parts, Upload)>),
+    Unsent(Outgoing),
     /// It ended so, and this is what the call comes to if no other follows.
     Ended(Ending, End),
     /// No other follows.
@@ -70,7 +70,7 @@ pub(super) enum End {
 /// What came of sending.
 enum Sent {
     Answered(Box<Received>),
-    NotConnected(NotConnected, Box<(request::Parts, Upload)>),
+    NotConnected(NotConnected, Outgoing),
     Failed(SendError),
 }
 
@@ -121,25 +121,14 @@ impl Way<'_> {
     /// Steps 4 and 5: connect or reuse, send, and wait for the answer's head.
     pub(super) async fn attempt(
         &self,
-        request: (request::Parts, Upload),
+        mut request: Outgoing,
         progress: &mut Progress,
         call: &mut Call,
         route: &Route,
     ) -> Came {
-        let (mut parts, upload) = request;
-        progress.repeats = false;
-        if let Some(ordered) = &progress.ordered {
-            (parts, progress.said) = (ordered.request(), self.caller.version);
-        }
         let version = self.version_to(route);
-        if let Err(error) = hop::request(&mut parts, progress.said, version) {
-            let fault = Fault::new(Reason::Unreadable, error.to_string(), "name the host");
+        if let Err(fault) = self.address(&mut request.0, progress, route, version) {
             return Came::Over(End::Fault(fault));
-        }
-        progress.said = version;
-        self.set_token(&mut parts, route);
-        if let Some((to, _)) = progress.upgrade.as_ref().filter(|_| version == Version::Http1) {
-            hop::set_upgrade(&mut parts.headers, to.clone());
         }
         let terms = Terms::of(&self.http.worker, route);
         let is_repeat = progress.ordered.as_ref().is_some_and(|ordered| ordered.is_repeat());
@@ -152,7 +141,7 @@ impl Way<'_> {
             .ordered
             .as_ref()
             .map_or(until_head, |one| one.wanted.attempt_deadline(until_head, Instant::now()));
-        let sending = self.send((parts, upload), call, route, version, &terms);
+        let sending = self.send(request, call, route, version, &terms);
         let sent = match deadline {
             Some(deadline) => timeout_at(deadline.into(), sending).await.ok(),
             None => Some(sending.await),
@@ -163,23 +152,47 @@ impl Way<'_> {
         }
     }
 
+    /// Makes a head one for this endpoint, in the version of HTTP that it speaks.
+    ///
+    /// # Errors
+    /// Where it cannot be said in that version.
+    fn address(
+        &self,
+        parts: &mut request::Parts,
+        progress: &mut Progress,
+        route: &Route,
+        version: Version,
+    ) -> Result<(), Fault> {
+        progress.repeats = false;
+        if let Some(ordered) = &progress.ordered {
+            (*parts, progress.said) = (ordered.request(), self.caller.version);
+        }
+        hop::request(parts, progress.said, version)
+            .map_err(|error| Fault::new(Reason::Unreadable, error.to_string(), "name the host"))?;
+        progress.said = version;
+        self.set_token(parts, route);
+        if let Some((to, _)) = progress.upgrade.as_ref().filter(|_| version == Version::Http1) {
+            hop::set_upgrade(&mut parts.headers, to.clone());
+        }
+        Ok(())
+    }
+
     /// Sends it by a connection that is there or is made.
     async fn send(
         &self,
-        request: (request::Parts, Upload),
+        request: Outgoing,
         call: &mut Call,
         route: &Route,
         version: Version,
         terms: &Terms,
     ) -> Sent {
-        let (parts, upload) = request;
-        let can_repeat = h1_client::can_repeat(&parts.method, &upload);
+        let can_repeat = h1_client::can_repeat(&request.0.method, &request.1);
         let connected = match Connected::get(self.http, route, version, can_repeat, terms).await {
             Ok(connected) => connected,
-            Err(error) => return Sent::NotConnected(error, Box::new((parts, upload))),
+            Err(error) => return Sent::NotConnected(error, request),
         };
         call.sent(route.hop.endpoint, connected.peer());
-        match connected.send(parts, upload).await {
+        match connected.send(request).await {
             Ok(received) => Sent::Answered(Box::new(received)),
             Err(error) => Sent::Failed(error),
         }
@@ -260,7 +273,7 @@ impl Way<'_> {
         route: &Route,
         ending: Ending,
         end: End,
-    ) -> Result<(request::Parts, Upload), End> {
+    ) -> Result<Outgoing, End> {
         if !self.has_failed(progress, &end) {
             return Err(end);
         }
@@ -272,7 +285,7 @@ impl Way<'_> {
             Some(request) => {
                 progress.avoid(route);
                 (progress.repeats, progress.was_refused) = (true, false);
-                Ok(request)
+                Ok(Box::new(request))
             }
             None => Err(end.unwrap_or_else(|| End::Fault(lost("its request is kept no more")))),
         }

@@ -85,7 +85,8 @@ impl Failed {
         let way = Way { http, caller, dialect: *dialect, started, is_head: false, on_answer };
         let Some(ordered) = &progress.ordered else { return false };
         let limit = http.worker.limits.body;
-        let mut request = (ordered.request(), Upload::kept(tape, call.request_bytes(), limit));
+        let mut request =
+            Box::new((ordered.request(), Upload::kept(tape, call.request_bytes(), limit)));
         progress.renew();
         loop {
             let Ok(route) = way.route_again(&mut request, progress, call).await else {
@@ -93,7 +94,7 @@ impl Failed {
             };
             let (ending, end) = match way.attempt(request, progress, call, &route).await {
                 Came::Unsent(again) => {
-                    request = *again;
+                    request = again;
                     continue;
                 }
                 Came::Ended(ending, end) => (ending, end),

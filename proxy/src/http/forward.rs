@@ -84,14 +84,14 @@ pub(super) async fn forward(
         Ok(begun) => begun,
         Err(answer) => return answer,
     };
-    let mut request = (parts, upload);
+    let mut request = Box::new((parts, upload));
     loop {
         // 4 connect or reuse, 5 send
         let came = way.attempts(request, &mut progress, &mut call, &mut route).await;
 
         // 6 again
         request = match came {
-            Came::Unsent(request) => *request,
+            Came::Unsent(request) => request,
             Came::Over(end) => return way.conclude(call, &route, &mut progress, end).await,
             Came::Ended(ending, end) => {
                 match way.repeat(&mut progress, &mut call, &route, ending, end).await {

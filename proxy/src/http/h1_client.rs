@@ -1,12 +1,15 @@
 //! HTTP/1.1 connections to endpoints: one request at a time on each, kept open
 //! for the next one.
 
+use std::future::Future;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use governance::EndpointId;
 use http::header::UPGRADE;
-use http::{Method, Request, StatusCode, request};
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 
@@ -16,7 +19,7 @@ use super::faults::unfit;
 use super::linger::Http1;
 use super::liveness::Liveness;
 use super::socket::Socket;
-use super::upstream::{Held, Keep, NotConnected, Received, SendError, Terms};
+use super::upstream::{Held, Keep, NotConnected, Outgoing, Received, SendError, Terms};
 use crate::metrics::Side;
 use crate::orders::Connection as InUse;
 use crate::route::Route;
@@ -38,8 +41,9 @@ pub(super) struct Idle {
 
 impl Idle {
     /// Whether it is worth keeping.
-    pub(super) fn is_open(&self) -> bool {
-        let is_over = self.keep.is_over() || self.since.elapsed() >= self.keep.idle;
+    pub(super) fn is_open(&self, now: Instant) -> bool {
+        let idle = now.saturating_duration_since(self.since);
+        let is_over = self.keep.is_over() || idle >= self.keep.idle;
         !is_over && !self.sender.is_closed()
     }
 }
@@ -114,8 +118,9 @@ fn take(http: &Http, endpoint: EndpointId, can_repeat: bool) -> Option<Idle> {
     let mut pool = http.pool.http1.borrow_mut();
     let idle = pool.get_mut(&endpoint)?;
     // Those below it are looked at when their turn comes, or once in a while.
-    while idle.pop_if(|last| !last.is_open()).is_some() {}
-    idle.pop_if(|last| can_repeat || last.since.elapsed() < FRESH)
+    let now = Instant::now();
+    while idle.pop_if(|last| !last.is_open(now)).is_some() {}
+    idle.pop_if(|last| can_repeat || now.saturating_duration_since(last.since) < FRESH)
 }
 
 impl Sender {
@@ -138,16 +143,21 @@ impl Sender {
         drop(in_use);
     }
 
-    pub(super) async fn send(
-        mut self,
-        parts: request::Parts,
-        upload: Upload,
-    ) -> Result<Received, SendError> {
-        let asked = parts.headers.contains_key(UPGRADE);
-        let again = (self.reused && can_repeat(&parts.method, &upload)).then(|| parts.clone());
-        let request = Request::from_parts(parts, Pulled(upload));
-        let sent = self.sender.try_send_request(request).await;
-        let mut response = match sent {
+    /// Gives a request to the connection, whose answer comes by what this returns.
+    fn write(
+        &mut self,
+        request: Outgoing,
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Pulled<Upload>>>>> + use<>
+    {
+        let (parts, upload) = *request;
+        self.sender.try_send_request(Request::from_parts(parts, Pulled(upload)))
+    }
+
+    pub(super) async fn send(mut self, request: Outgoing) -> Result<Received, SendError> {
+        let asked = request.0.headers.contains_key(UPGRADE);
+        let may_repeat = self.reused && can_repeat(&request.0.method, &request.1);
+        let again = may_repeat.then(|| Box::new((request.0.clone(), Upload::empty())));
+        let mut response = match self.write(request).await {
             Ok(response) => response,
             Err(mut error) => {
                 if let Some(request) = error.take_message() {
@@ -162,9 +172,7 @@ impl Sender {
                     }
                     (Some(_), _) => SendError::BrokenOff,
                     // The server closed the idle connection while we sent.
-                    (None, Some(parts)) if !error.is_parse() => {
-                        SendError::Unsent(Box::new((parts, Upload::empty())))
-                    }
+                    (None, Some(again)) if !error.is_parse() => SendError::Unsent(again),
                     _ => SendError::Lost,
                 });
             }

@@ -4,7 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -14,8 +14,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use governance::EndpointId;
 use h2::Reason;
-use h2::client::{self, SendRequest};
-use http::{Request, request};
+use h2::client::{self, ResponseFuture, SendRequest};
+use http::Request;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
@@ -26,7 +26,7 @@ use super::gather::{Gathered, Turn, gather};
 use super::liveness::Liveness;
 use super::pump::{Pump, Pumped};
 use super::socket::Socket;
-use super::upstream::{Held, Keep, NotConnected, Received, SendError, Terms, Uploading};
+use super::upstream::{Held, Keep, NotConnected, Outgoing, Received, SendError, Terms, Uploading};
 use super::{CONNECTION_WINDOW, FRAME, STREAM_WINDOW};
 use crate::metrics::{Side, WorkerMetrics};
 use crate::route::Route;
@@ -45,7 +45,7 @@ pub(super) struct Connection {
     /// Notified when it is connected, or gone.
     changed: Notify,
     in_flight: Cell<usize>,
-    /// When it had its last call.
+    /// Since when it has had no call, where it has none.
     used: Cell<Instant>,
     keep: RefCell<Keep>,
 }
@@ -63,7 +63,6 @@ pub(super) struct Lease(Rc<Connection>);
 impl Lease {
     fn new(connection: Rc<Connection>) -> Self {
         connection.in_flight.set(connection.in_flight.get() + 1);
-        connection.used.set(Instant::now());
         connection.keep.borrow_mut().take();
         Lease(connection)
     }
@@ -76,8 +75,11 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.0.in_flight.set(self.0.in_flight.get() - 1);
+        if self.0.in_flight.get() > 0 {
+            return;
+        }
         self.0.used.set(Instant::now());
-        if self.0.in_flight.get() == 0 && self.0.is_spent() {
+        if self.0.is_spent() {
             *self.0.state.borrow_mut() = State::Closed;
         }
     }
@@ -303,34 +305,39 @@ impl Connection {
     }
 }
 
+/// A request whose head was given to the connection.
+struct Written {
+    response: ResponseFuture,
+    /// Writes its body.
+    pump: Option<Pump<Upload>>,
+    /// Of a request without a body nothing is lost, should the endpoint say that it did not
+    /// look at it.
+    again: Option<Outgoing>,
+}
+
 impl Lease {
+    fn write(&self, request: Outgoing) -> Result<Written, SendError> {
+        // A handle of its own: the connection's is never one that a request waits on.
+        let mut send = match &*self.0.state.borrow() {
+            State::Open(send) => send.clone(),
+            _ => return Err(SendError::Unsent(request)),
+        };
+        let (parts, upload) = *request;
+        let ends = upload.is_end();
+        let again = ends.then(|| Box::new((parts.clone(), Upload::empty())));
+        let (response, stream) =
+            send.send_request(Request::from_parts(parts, ()), ends).map_err(|error| {
+                tracing::debug!(peer = &*self.0.peer, %error, "a request could not be written");
+                SendError::Lost
+            })?;
+        let pump = (!ends).then(|| Pump::new(upload, stream));
+        Ok(Written { response, pump, again })
+    }
+
     /// Sends a request and waits for the head of its answer. What of the request
     /// is left then goes on beside the answer.
-    pub(super) async fn send(
-        self,
-        parts: request::Parts,
-        upload: Upload,
-    ) -> Result<Received, SendError> {
-        let send = match &*self.0.state.borrow() {
-            State::Open(send) => Some(send.clone()),
-            _ => None,
-        };
-        let Some(mut send) = send else {
-            return Err(SendError::Unsent(Box::new((parts, upload))));
-        };
-        let ends = upload.is_end();
-        // Of a request without a body nothing is lost, should the endpoint say that
-        // it did not look at it.
-        let again = ends.then(|| parts.clone());
-        let (response, stream) = match send.send_request(Request::from_parts(parts, ()), ends) {
-            Ok(sent) => sent,
-            Err(error) => {
-                tracing::debug!(peer = &*self.0.peer, %error, "a request could not be written");
-                return Err(SendError::Lost);
-            }
-        };
-        let mut pump = (!ends).then(|| Pump::new(upload, stream));
-        let mut response = pin!(response);
+    pub(super) async fn send(self, request: Outgoing) -> Result<Received, SendError> {
+        let Written { mut response, mut pump, again } = self.write(request)?;
         let answered = poll_fn(|cx| {
             if let Some(writing) = &mut pump
                 && let Poll::Ready(end) = Pin::new(writing).poll(cx)
@@ -347,12 +354,12 @@ impl Lease {
                     }));
                 }
             }
-            response.as_mut().poll(cx).map_err(why)
+            Pin::new(&mut response).poll(cx).map_err(why)
         })
         .await;
         let answered = match (answered, again) {
-            (Err(SendError::Reset(Reason::REFUSED_STREAM)), Some(parts)) => {
-                return Err(SendError::Refused(Box::new((parts, Upload::empty()))));
+            (Err(SendError::Reset(Reason::REFUSED_STREAM)), Some(again)) => {
+                return Err(SendError::Refused(again));
             }
             (answered, _) => answered?,
         };

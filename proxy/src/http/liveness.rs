@@ -8,7 +8,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use h2::{Ping, PingPong};
 
@@ -138,7 +138,8 @@ impl Http {
         });
         let mut http1 = self.pool.http1.borrow_mut();
         http1.retain(|_, idle| {
-            idle.retain(|idle| idle.is_open());
+            let now = Instant::now();
+            idle.retain(|idle| idle.is_open(now));
             !idle.is_empty()
         });
     }

@@ -64,7 +64,7 @@ async fn send(
         return;
     };
     http.worker.metrics.mirrored();
-    let Ok(mut received) = connected.send(parts, upload).await else { return };
+    let Ok(mut received) = connected.send(Box::new((parts, upload))).await else { return };
     if received.body.drain().await.is_ok() {
         received.held.give_back();
     }

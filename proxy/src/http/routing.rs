@@ -31,17 +31,20 @@ impl Way<'_> {
         repeats: bool,
     ) -> Result<Route, Unrouted> {
         let mut changes: Option<watch::Receiver<u64>> = None;
+        // Of nearly every call, no time has passed.
+        let mut now = if repeats || !tried.is_empty() { Instant::now() } else { self.started };
         loop {
             let head = self.head(parts, first.read());
             let until = self.started + head.timeout().unwrap_or(self.http.worker.timeouts.call);
             // A generic call's first argument says what is called.
             let _ = head.meant_method();
             let waits = || head.wants_more() && first.may_go_on();
-            let chosen = (!waits()).then(|| self.choose(&head, tried.clone(), repeats));
+            let chosen = (!waits()).then(|| self.choose(&head, tried.clone(), repeats, now));
             let Some(chosen) = chosen.filter(|_| !waits()) else {
                 let waiting = self.waiting(parts);
                 first.wait(until).await;
                 waiting.over();
+                now = Instant::now();
                 continue;
             };
             match chosen {
@@ -59,6 +62,7 @@ impl Way<'_> {
                     let waiting = self.waiting(parts);
                     let changed = timeout_at(until.into(), changes.changed()).await;
                     waiting.over();
+                    now = Instant::now();
                     if !matches!(changed, Ok(Ok(()))) {
                         return Err(Unrouted::Fault(self.unlisted(&head)));
                     }
@@ -67,14 +71,20 @@ impl Way<'_> {
         }
     }
 
-    fn choose(&self, head: &Head<'_>, tried: Tried, repeats: bool) -> Result<Route, Refusal> {
+    fn choose(
+        &self,
+        head: &Head<'_>,
+        tried: Tried,
+        repeats: bool,
+        now: Instant,
+    ) -> Result<Route, Refusal> {
         let ask = Ask {
             protocol: self.caller.protocol(self.dialect),
             listener: &self.caller.listener,
             head,
             caller: &self.caller.host,
             started: self.started,
-            now: Instant::now(),
+            now,
             tried,
         };
         let worker = &self.http.worker;

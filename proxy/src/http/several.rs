@@ -13,7 +13,6 @@ use std::time::Instant;
 
 use codec::http::outcome;
 use governance::settings::Cluster;
-use http::request;
 use tokio::time::timeout_at;
 
 use super::answer::late;
@@ -23,11 +22,10 @@ use super::call::Call;
 use super::faults::lost;
 use super::forward::Way;
 use super::orders::Ordered;
+use super::upstream::Outgoing;
 use crate::actives::Permit;
 use crate::orders::Ending;
 use crate::route::{self, Route, Tried};
-
-type Request = (request::Parts, Upload);
 
 /// What came of one attempt among several: its accounts, and where it went.
 type Forked = (Came, Call, Route);
@@ -37,7 +35,7 @@ impl Way<'_> {
     /// `route` becomes that of the attempt which this came of.
     pub(super) async fn attempts(
         &self,
-        mut request: Request,
+        mut request: Outgoing,
         progress: &mut Progress,
         call: &mut Call,
         route: &mut Route,
@@ -62,7 +60,7 @@ impl Way<'_> {
     /// Attempts at several endpoints at once: the first good answer counts.
     async fn fork(
         &self,
-        request: Request,
+        request: Outgoing,
         progress: &mut Progress,
         call: &mut Call,
         route: &mut Route,
@@ -89,7 +87,12 @@ impl Way<'_> {
             let endpoint = route.hop.endpoint;
             route.hop.tried = everybody.iter().copied().filter(|one| *one != endpoint).collect();
             let progress = progress.beside(ordered, self.caller.version);
-            going.push(Box::pin(self.one_fork((ordered.request(), upload), progress, own, route)));
+            going.push(Box::pin(self.one_fork(
+                Box::new((ordered.request(), upload)),
+                progress,
+                own,
+                route,
+            )));
         }
         loop {
             let (came, mut own, to) = poll_fn(|cx| {
@@ -149,7 +152,7 @@ impl Way<'_> {
     /// One attempt of a fork, elsewhere where it cannot be sent.
     async fn one_fork(
         &self,
-        mut request: Request,
+        mut request: Outgoing,
         mut progress: Progress,
         mut call: Call,
         mut route: Route,
@@ -157,7 +160,7 @@ impl Way<'_> {
         loop {
             let came = self.attempt(request, &mut progress, &mut call, &route).await;
             let Came::Unsent(again) = came else { return (came, call, route) };
-            request = *again;
+            request = again;
             match self.route_again(&mut request, &mut progress, &mut call).await {
                 Ok(next) => route = next,
                 Err(end) => return (Came::Over(end), call, route),
@@ -169,7 +172,7 @@ impl Way<'_> {
     /// counts, or the last failure where there was one.
     async fn broadcast(
         &self,
-        request: Request,
+        request: Outgoing,
         progress: &mut Progress,
         call: &mut Call,
         route: &mut Route,
@@ -189,7 +192,7 @@ impl Way<'_> {
                 match self.attempt(request, progress, call, route).await {
                     // A connection that served before took no more: it gets another.
                     Came::Unsent(again) if !progress.tried.contains(&route.hop.endpoint) => {
-                        request = *again;
+                        request = again;
                     }
                     came => break came,
                 }
@@ -228,13 +231,13 @@ impl Way<'_> {
 
     /// The request for the next endpoint, where it is kept; after an answer, where it has
     /// come whole.
-    fn again(&self, progress: &Progress, call: &Call, was_answered: bool) -> Option<Request> {
+    fn again(&self, progress: &Progress, call: &Call, was_answered: bool) -> Option<Outgoing> {
         let ordered = progress.ordered.as_ref()?;
         let tape = ordered.tape.as_ref()?;
         let has_come = if was_answered { tape.is_whole() } else { tape.is_kept() };
         let limit = self.http.worker.limits.body;
         let upload = || Upload::kept(tape, call.request_bytes(), limit);
-        has_come.then(|| (ordered.request(), upload()))
+        has_come.then(|| Box::new((ordered.request(), upload())))
     }
 
     /// Reads an answer to its end; what the call comes to if that says that it has failed.

@@ -25,6 +25,10 @@ use crate::worker::Worker;
 /// How long a connection is kept without a call.
 const IDLE: Duration = Duration::from_secs(60);
 
+/// A request on its way. Boxed, because it goes from one step to the next and every one
+/// that waits would hold it twice.
+pub(super) type Outgoing = Box<(request::Parts, Upload)>;
+
 /// An answer whose head came.
 pub(super) struct Received {
     pub(super) parts: response::Parts,
@@ -86,9 +90,9 @@ impl Held {
 /// Why no answer came.
 pub(super) enum SendError {
     /// Nothing of it was sent: here it is.
-    Unsent(Box<(request::Parts, Upload)>),
+    Unsent(Outgoing),
     /// The endpoint says that it did not look at it: here it is.
-    Refused(Box<(request::Parts, Upload)>),
+    Refused(Outgoing),
     /// The endpoint ended the stream, and says why.
     Reset(Reason),
     /// The caller broke the request off.
@@ -136,9 +140,9 @@ impl Keep {
 
 impl Terms {
     pub(super) fn of(worker: &Worker, route: &Route) -> Terms {
-        let now = Instant::now();
         let destination = route.orders.policy.as_ref();
-        let destination = destination.map(|one| (one.clone(), worker.destination(one, now)));
+        let destination =
+            destination.map(|one| (one.clone(), worker.destination(one, Instant::now())));
         let mut terms =
             Terms { destination, connect: worker.timeouts.connect, streams: usize::MAX };
         if let Some(pool) = terms.pool() {
@@ -242,14 +246,10 @@ impl Connected {
         }
     }
 
-    pub(super) async fn send(
-        self,
-        parts: request::Parts,
-        upload: Upload,
-    ) -> Result<Received, SendError> {
+    pub(super) async fn send(self, request: Outgoing) -> Result<Received, SendError> {
         match self {
-            Connected::Http1(sender) => sender.send(parts, upload).await,
-            Connected::Http2(lease) => lease.send(parts, upload).await,
+            Connected::Http1(sender) => sender.send(request).await,
+            Connected::Http2(lease) => lease.send(request).await,
         }
     }
 }

@@ -19,7 +19,7 @@ pub(crate) enum LogFormat {
 /// Options that every command takes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct LogOptions {
-    /// What to log to standard error: off, error, warn, info, debug or trace, also by module (`info,proxy=debug`)
+    /// What to log to standard error: off, error, warn, info or debug, also by module (`info,proxy=debug`)
     #[arg(
         long,
         global = true,
@@ -48,7 +48,7 @@ pub(crate) fn start(options: &LogOptions) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(&options.log).map_err(|error| {
         Failure::new(
             format!("the log level '{}' cannot be read: {error}", options.log),
-            "use off, error, warn, info, debug or trace, or list modules: 'info,proxy=debug'",
+            "use off, error, warn, info or debug, or list modules: 'info,proxy=debug'",
         )
     })?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);

@@ -45,7 +45,7 @@ fn a_bad_log_level_is_refused() {
     assert!(
         ran.stderr.starts_with("error: the log level 'proxy=loud' cannot be read: ")
             && ran.stderr.ends_with(
-                "\n\nhint: use off, error, warn, info, debug or trace, or list modules: 'info,proxy=debug'\n"
+                "\n\nhint: use off, error, warn, info or debug, or list modules: 'info,proxy=debug'\n"
             ),
         "{}",
         ran.stderr

@@ -58,6 +58,10 @@ pub(crate) struct WorkerListener {
 /// When the system gives no thread. A worker that gets no runtime or socket
 /// says so in the log and takes the process with it.
 pub(crate) fn start(number: usize, seed: Seed) -> io::Result<JoinHandle<()>> {
+    // Shown from the first, however long the thread takes to begin.
+    for listener in &seed.listeners {
+        seed.metrics.listener(&listener.name, listener.use_original_dst);
+    }
     std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
         let ended = Builder::new_current_thread()
             .enable_all()

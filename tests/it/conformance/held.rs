@@ -88,6 +88,17 @@ pub const HELD: &[Held] = &[
         ],
     },
     Held {
+        feature: "health checks and reflection by host, and the proxy's own health",
+        cells: ["–", "–", "–", "yes", "–", "–"],
+        tests: &[
+            "calls_about_a_server_are_for_the_service_that_the_host_names",
+            "health_checks_for_no_service_are_about_the_proxy",
+            "a_watch_tells_every_change_until_the_end",
+            "grpcurl_learns_through_proxies_what_it_learns_directly",
+            "probes_ask_the_application_or_else_the_proxy",
+        ],
+    },
+    Held {
         feature: "floods and ambiguous requests are refused",
         cells: ["yes", "yes", "yes", "yes", "yes", "–"],
         tests: &[
@@ -136,7 +147,7 @@ pub const HELD: &[Held] = &[
             "Java 2.7, 3.2, 3.3",
             "curl, ws",
             "curl, h2spec",
-            "grpc-go",
+            "grpc-go, grpc-java",
             "Java 3.2, 3.3",
             "MariaDB",
         ],

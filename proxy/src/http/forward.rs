@@ -4,6 +4,7 @@
 //! 8 end with the answer's body: see [`super::answer`].
 
 use std::cell::RefCell;
+use std::future::Future;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -53,56 +54,59 @@ pub(super) struct Way<'a> {
 }
 
 /// Takes a call from its head to its answer's.
-pub(super) async fn forward(
-    http: &Rc<Http>,
-    caller: &Rc<Caller>,
+#[expect(clippy::manual_async_fn, reason = "an async function holds its arguments twice")]
+pub(super) fn forward<'a>(
+    http: &'a Rc<Http>,
+    caller: &'a Rc<Caller>,
     parts: request::Parts,
     body: Body,
     upgrade: Option<Upgrade>,
-) -> Forwarded {
-    let dialect = Dialect::of(&parts.headers);
-    let is_head = parts.method == Method::HEAD;
-    let (started, on_answer) = (Instant::now(), RefCell::default());
-    let way = Way { http, caller, dialect, started, is_head, on_answer };
+) -> impl Future<Output = Forwarded> + 'a {
+    async move {
+        let dialect = Dialect::of(&parts.headers);
+        let is_head = parts.method == Method::HEAD;
+        let (started, on_answer) = (Instant::now(), RefCell::default());
+        let way = Way { http, caller, dialect, started, is_head, on_answer };
 
-    // 1 admit
-    if let Some(refused) = way.admit(&parts) {
-        return refused;
-    }
+        // 1 admit
+        if let Some(refused) = way.admit(&parts) {
+            return refused;
+        }
 
-    // 2 route, 3 pick
-    let mut progress = Progress::new(body, caller.version, upgrade);
-    let first = &mut progress.first;
-    if let Some(answered) = way.about_server(&parts, first).await {
-        return answered;
-    }
-    let mut route = match way.route(&parts, &Tried::new(), first, false).await {
-        Ok(route) => way.with_cookie(&parts, route, first).await,
-        Err(why) => return Box::pin(way.unrouted(&parts, first, why)).await,
-    };
-    let (mut call, upload) = match way.begin(&parts, &mut progress, &route).await {
-        Ok(begun) => begun,
-        Err(answer) => return answer,
-    };
-    let mut request = Box::new((parts, upload));
-    loop {
-        // 4 connect or reuse, 5 send
-        let came = way.attempts(request, &mut progress, &mut call, &mut route).await;
-
-        // 6 again
-        request = match came {
-            Came::Unsent(request) => request,
-            Came::Over(end) => return way.conclude(call, &route, &mut progress, end).await,
-            Came::Ended(ending, end) => {
-                match way.repeat(&mut progress, &mut call, &route, ending, end).await {
-                    Ok(request) => request,
-                    Err(end) => return way.conclude(call, &route, &mut progress, end).await,
-                }
-            }
+        // 2 route, 3 pick
+        let mut progress = Progress::new(body, caller.version, upgrade);
+        let first = &mut progress.first;
+        if let Some(answered) = way.about_server(&parts, first).await {
+            return answered;
+        }
+        let mut route = match way.route(&parts, &Tried::new(), first, false).await {
+            Ok(route) => way.with_cookie(&parts, route, first).await,
+            Err(why) => return Box::pin(way.unrouted(&parts, first, why)).await,
         };
-        match way.route_again(&mut request, &mut progress, &mut call).await {
-            Ok(next) => route = next,
-            Err(end) => return way.conclude(call, &route, &mut progress, end).await,
+        let (mut call, upload) = match way.begin(&parts, &mut progress, &route).await {
+            Ok(begun) => begun,
+            Err(answer) => return answer,
+        };
+        let mut request = Box::new((parts, upload));
+        loop {
+            // 4 connect or reuse, 5 send
+            let came = way.attempts(request, &mut progress, &mut call, &mut route).await;
+
+            // 6 again
+            request = match came {
+                Came::Unsent(request) => request,
+                Came::Over(end) => return way.conclude(call, &route, &mut progress, end).await,
+                Came::Ended(ending, end) => {
+                    match way.repeat(&mut progress, &mut call, &route, ending, end).await {
+                        Ok(request) => request,
+                        Err(end) => return way.conclude(call, &route, &mut progress, end).await,
+                    }
+                }
+            };
+            match way.route_again(&mut request, &mut progress, &mut call).await {
+                Ok(next) => route = next,
+                Err(end) => return way.conclude(call, &route, &mut progress, end).await,
+            }
         }
     }
 }

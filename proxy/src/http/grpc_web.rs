@@ -1,4 +1,4 @@
-//! Calls in gRPC-Web, at the edge: between a caller's connection and [`forward`] they are
+//! Calls in gRPC-Web, at the edge: between a caller's connection and [`super::forward`] they are
 //! translated to gRPC and back, head by head and piece by piece. Everything behind it, from
 //! routing to the access log, sees a call of gRPC.
 //!
@@ -22,7 +22,7 @@ use super::answer::Answer;
 use super::body::{Body, BodyError, Piece, Source};
 use super::caller::Caller;
 use super::faults::broken_off;
-use super::forward::{Forwarded, Upgrade, forward};
+use super::forward::Forwarded;
 use super::linger::{Back, Linger};
 use super::{Http, spoken_by};
 use crate::listener::Destination;
@@ -35,22 +35,26 @@ pub(super) enum Served {
     Reset(ResetReason),
 }
 
-/// [`forward`], in whatever form of gRPC the caller speaks.
-pub(super) async fn serve(
-    http: &Rc<Http>,
-    caller: &Rc<Caller>,
-    mut parts: request::Parts,
-    mut body: Body,
-    upgrade: Option<Upgrade>,
-) -> Served {
-    let form = Form::of(&parts.headers).filter(|_| is_translated(http, caller, &parts));
-    if let Some(form) = &form {
-        body = request_body(body, &parts.headers, form);
-        grpc_web::request(&mut parts.headers, form);
-        parts.version = Version::HTTP_2;
-    }
-    let upgrade = upgrade.filter(|_| form.is_none());
-    let forwarded = forward(http, caller, parts, body, upgrade).await;
+/// Makes a call of gRPC-Web one of gRPC, and tells in which form it wants its answer; leaves
+/// all others as they are. Comes before [`forward`].
+///
+/// [`forward`]: super::forward::forward
+pub(super) fn translate(
+    http: &Http,
+    caller: &Caller,
+    parts: &mut request::Parts,
+    body: Body,
+) -> (Option<Form>, Body) {
+    let form = Form::of(&parts.headers).filter(|_| is_translated(http, caller, parts));
+    let Some(form) = form else { return (None, body) };
+    let body = request_body(body, &parts.headers, &form);
+    grpc_web::request(&mut parts.headers, &form);
+    parts.version = Version::HTTP_2;
+    (Some(form), body)
+}
+
+/// What came of a call, in the form that [`translate`] told.
+pub(super) fn reply(form: Option<Form>, forwarded: Forwarded) -> Served {
     let Some(form) = form else {
         return match forwarded {
             Forwarded::Answer(parts, answer) => Served::Answer(parts, Reply::Whole(answer)),

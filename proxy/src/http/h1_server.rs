@@ -21,6 +21,7 @@ use super::body::{Body, Pulled};
 use super::caller::Caller;
 use super::coarse::{Coarse, TICK};
 use super::faults::broken_off;
+use super::forward::forward;
 use super::grpc_web::{self, Reply, Served};
 use super::h2c::Switched;
 use super::linger::{Back, Http1, Linger};
@@ -96,7 +97,7 @@ async fn answer(
     switched: &Cell<Option<Switched>>,
 ) -> Result<Response<Pulled<Reply>>, Infallible> {
     let upgrade = hyper::upgrade::on(&mut request);
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     if body.is_end_stream()
         && let Some(asked) = Switched::asked(http, caller, &parts, &upgrade)
     {
@@ -115,7 +116,10 @@ async fn answer(
     };
     // Whoever waits for a word before it sends a body needs none.
     let waits = parts.headers.contains_key(EXPECT);
-    let (parts, mut answer) = match grpc_web::serve(http, caller, parts, body, tunnel).await {
+    let (form, body) = grpc_web::translate(http, caller, &mut parts, body);
+    let tunnel = tunnel.filter(|_| form.is_none());
+    let forwarded = forward(http, caller, parts, body, tunnel).await;
+    let (parts, mut answer) = match grpc_web::reply(form, forwarded) {
         Served::Answer(parts, answer) => (*parts, answer),
         // HTTP/1.1 has no word for it but a status.
         Served::Reset(reason) => {

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use super::body::{Body, Source as _};
 use super::caller::Caller;
+use super::forward::forward;
 use super::gather::{Gathered, Turn, gather};
 use super::grpc_web::{self, Served};
 use super::liveness::Liveness;
@@ -135,38 +136,44 @@ impl Connection {
     }
 }
 
-/// One call.
-async fn stream(
+/// One call. What it is made of is taken apart before it is a task, which would hold it
+/// twice.
+fn stream(
     http: Rc<Http>,
     caller: Rc<Caller>,
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
-) {
-    let (parts, body) = request.into_parts();
-    let body = if body.is_end_stream() { Body::Empty } else { Body::Http2(body) };
-    if parts.headers.get(EXPECT) == Some(&HeaderValue::from_static("100-continue")) {
-        let mut go_on = Response::new(());
-        *go_on.status_mut() = StatusCode::CONTINUE;
-        // A caller that is gone is noticed below.
-        let _ = respond.send_informational(go_on);
-    }
-    let mut forwarded = pin!(grpc_web::serve(&http, &caller, parts, body, None));
-    let forwarded = poll_fn(|cx| match forwarded.as_mut().poll(cx) {
-        Poll::Ready(forwarded) => Poll::Ready(Some(forwarded)),
-        // Whoever cuts the stream cuts the call, which is dropped with this.
-        Poll::Pending => respond.poll_reset(cx).map(|_| None),
-    });
-    let (parts, answer) = match forwarded.await {
-        Some(Served::Answer(parts, answer)) => (*parts, answer),
-        Some(Served::Reset(reason)) => return respond.send_reset(reason),
-        None => return caller.cut(),
-    };
-    let ends = answer.is_end();
-    match respond.send_response(Response::from_parts(parts, ()), ends) {
-        Ok(_) if ends => {}
-        Ok(stream) => {
-            Pump::new(answer, stream).await;
+) -> impl Future<Output = ()> {
+    let (mut parts, body) = request.into_parts();
+    async move {
+        let body = if body.is_end_stream() { Body::Empty } else { Body::Http2(body) };
+        if parts.headers.get(EXPECT) == Some(&HeaderValue::from_static("100-continue")) {
+            let mut go_on = Response::new(());
+            *go_on.status_mut() = StatusCode::CONTINUE;
+            // A caller that is gone is noticed below.
+            let _ = respond.send_informational(go_on);
         }
-        Err(error) => tracing::debug!(peer = %caller.address, %error, "an answer was for nobody"),
+        let (form, body) = grpc_web::translate(&http, &caller, &mut parts, body);
+        let mut forwarded = pin!(forward(&http, &caller, parts, body, None));
+        let forwarded = poll_fn(|cx| match forwarded.as_mut().poll(cx) {
+            Poll::Ready(forwarded) => Poll::Ready(Some(forwarded)),
+            // Whoever cuts the stream cuts the call, which is dropped with this.
+            Poll::Pending => respond.poll_reset(cx).map(|_| None),
+        });
+        let Some(forwarded) = forwarded.await else { return caller.cut() };
+        let (parts, answer) = match grpc_web::reply(form, forwarded) {
+            Served::Answer(parts, answer) => (*parts, answer),
+            Served::Reset(reason) => return respond.send_reset(reason),
+        };
+        let ends = answer.is_end();
+        match respond.send_response(Response::from_parts(parts, ()), ends) {
+            Ok(_) if ends => {}
+            Ok(stream) => {
+                Pump::new(answer, stream).await;
+            }
+            Err(error) => {
+                tracing::debug!(peer = %caller.address, %error, "an answer was for nobody")
+            }
+        }
     }
 }

@@ -75,7 +75,7 @@ fn an_idle_http1_connection_keeps_what_hyper_does() {
     open.resize_with(CONNECTIONS, || called(Wire::connect(address)));
     let before = Counts::now();
     open.resize_with(2 * CONNECTIONS, || called(Wire::connect(address)));
-    wait_until_each_keeps(SET_ASIDE_BY_HYPER + 8000, before);
+    wait_until_each_keeps(SET_ASIDE_BY_HYPER + 6800, before);
 }
 
 /// Everything up to the empty line.

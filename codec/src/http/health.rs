@@ -4,6 +4,8 @@
 //!
 //! Not here: who is meant by them, and what is answered (`proxy::http`).
 
+use std::collections::BTreeMap;
+
 use ::http::header::CONTENT_TYPE;
 use ::http::request::Parts;
 use ::http::{HeaderMap, HeaderValue, Response};
@@ -62,6 +64,13 @@ struct Told {
     status: i32,
 }
 
+/// `HealthListResponse`.
+#[derive(Clone, PartialEq, Message)]
+struct Listed {
+    #[prost(btree_map = "string, message", tag = "1")]
+    statuses: BTreeMap<String, Told>,
+}
+
 /// The service that a health check asks about, from the start of its body; empty for the
 /// server as a whole.
 ///
@@ -89,12 +98,23 @@ pub fn asked(body: &[u8]) -> Result<String, DecodeError> {
 
 /// A status as a message of gRPC's.
 pub fn message(status: Status) -> Bytes {
-    let told = Told { status: status.into() };
-    let mut message = BytesMut::with_capacity(PREFIX + told.encoded_len());
-    message.put_u8(0);
-    message.put_u32(told.encoded_len() as u32);
-    message.extend_from_slice(&told.encode_to_vec());
-    message.freeze()
+    framed(&Told { status: status.into() })
+}
+
+/// The statuses of services by their names as a message of gRPC's.
+pub fn list(statuses: impl IntoIterator<Item = (String, Status)>) -> Bytes {
+    let told = |(name, status): (_, Status)| (name, Told { status: status.into() });
+    framed(&Listed { statuses: statuses.into_iter().map(told).collect() })
+}
+
+/// A message as gRPC sends it.
+fn framed(message: &impl Message) -> Bytes {
+    let length = message.encoded_len();
+    let mut framed = BytesMut::with_capacity(PREFIX + length);
+    framed.put_u8(0);
+    framed.put_u32(length as u32);
+    framed.extend_from_slice(&message.encode_to_vec());
+    framed.freeze()
 }
 
 /// The head of an answer with messages.
@@ -165,6 +185,15 @@ mod tests {
         assert_eq!(message(Status::Serving), &b"\0\0\0\0\x02\x08\x01"[..]);
         assert_eq!(message(Status::NotServing), &b"\0\0\0\0\x02\x08\x02"[..]);
         assert_eq!(message(Status::Unknown), &b"\0\0\0\0\0"[..]);
+    }
+
+    #[test]
+    fn a_list_has_every_service() {
+        let statuses = [("", Status::Serving), ("shop", Status::NotServing)];
+        let list = list(statuses.map(|(name, status)| (name.to_owned(), status)));
+        // Of entries protobuf leaves out an empty key.
+        let expected = b"\0\0\0\0\x12\x0a\x04\x12\x02\x08\x01\x0a\x0a\x0a\x04shop\x12\x02\x08\x02";
+        assert_eq!(list, &expected[..]);
     }
 
     #[test]

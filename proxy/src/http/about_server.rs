@@ -11,6 +11,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::Instant;
 
+use bytes::Bytes;
 use codec::http::grpc::Code;
 use codec::http::health::{self, HEALTH, Status};
 use codec::http::outcome::{self, Verdict};
@@ -28,6 +29,9 @@ use super::health_watch::Watch;
 use crate::listener::Destination;
 use crate::route;
 use crate::snapshot::Entry;
+
+/// Services that `List` tells of at most, as in grpc-go.
+const LISTED: usize = 100;
 
 /// Whom a call about a server is for.
 pub(super) enum Meant<'p> {
@@ -86,12 +90,12 @@ impl Way<'_> {
             self.until_listed(parts).await;
             let Some(Meant::Nobody(_)) = self.meant(parts, false) else { return None };
             Some(match health::about_server(parts)? {
-                (HEALTH, method @ ("Check" | "Watch")) => {
-                    self.tell_health(parts, first, method == "Watch").await
+                (HEALTH, method @ ("Check" | "Watch" | "List")) => {
+                    self.tell_health(parts, first, method).await
                 }
                 (HEALTH, method) => self.untold(
                     parts,
-                    format!("this proxy answers Check and Watch of {HEALTH}, not {method}"),
+                    format!("this proxy answers Check, Watch and List of {HEALTH}, not {method}"),
                 ),
                 (service, _) => self.untold(
                     parts,
@@ -129,12 +133,12 @@ impl Way<'_> {
         self.started + timeout.unwrap_or(self.http.worker.timeouts.call)
     }
 
-    /// Answers a health check about this proxy, or about a service as this proxy knows it.
+    /// Answers a health check about this proxy, or about services as this proxy knows them.
     async fn tell_health(
         &self,
         parts: &request::Parts,
         first: &mut First,
-        watches: bool,
+        asked: &str,
     ) -> Forwarded {
         let waiting = self.waiting(parts);
         first.wait(self.until(parts)).await;
@@ -150,6 +154,18 @@ impl Way<'_> {
             let text = "this proxy reads no compressed health checks: send them as they are";
             return self.tell_end(call, Code::Unimplemented, text);
         }
+        if asked == "List" {
+            return match self.http.statuses() {
+                Ok(statuses) => told(call, health::list(statuses)),
+                Err(known) => {
+                    let text = format!(
+                        "List tells of {LISTED} services at most, and {known} are known: ask \
+                         Check about those that you need"
+                    );
+                    self.tell_end(call, Code::ResourceExhausted, &text)
+                }
+            };
+        }
         let service = match health::asked(first.read()) {
             Ok(service) => service,
             Err(error) => {
@@ -159,7 +175,7 @@ impl Way<'_> {
                 return self.answer(own::fault(self.dialect, &fault).map(Body::Whole));
             }
         };
-        if watches {
+        if asked == "Watch" {
             let deadline = head.timeout().map(|timeout| self.started + timeout);
             let body = Body::Watch(Box::new(Watch::new(self.http, service)));
             let verdict = Verdict::Final(Outcome::Success);
@@ -167,12 +183,7 @@ impl Way<'_> {
             return answered(health::head().map(|()| answer));
         }
         match self.http.status_of(&service) {
-            Some(status) => {
-                let end = Body::End(Ok(health::trailers(Code::Ok, "")));
-                let body = end.after(health::message(status));
-                let answer = Answer::counted(call, Verdict::AtEnd(Outcome::Success), None, body);
-                answered(health::head().map(|()| answer))
-            }
+            Some(status) => told(call, health::message(status)),
             None => {
                 let text = format!("no service named {service} is known to this proxy");
                 self.tell_end(call, Code::NotFound, &text)
@@ -205,6 +216,13 @@ fn own_head<'p>(way: &Way<'_>, parts: &'p request::Parts) -> Head<'p> {
     Head::new(parts, way.dialect, |_| false)
 }
 
+/// An answer of one message.
+fn told(call: Call, message: Bytes) -> Forwarded {
+    let body = Body::End(Ok(health::trailers(Code::Ok, ""))).after(message);
+    let answer = Answer::counted(call, Verdict::AtEnd(Outcome::Success), None, body);
+    answered(health::head().map(|()| answer))
+}
+
 fn answered(response: Response<Answer>) -> Forwarded {
     let (parts, answer) = response.into_parts();
     Forwarded::Answer(Box::new(parts), Box::new(answer))
@@ -234,6 +252,20 @@ impl super::Http {
             },
         };
         Some(if takes_calls && !self.is_leaving() { Status::Serving } else { Status::NotServing })
+    }
+
+    /// The same of the proxy and all services that it knows.
+    ///
+    /// # Errors
+    /// With how many it knows, where those are too many.
+    fn statuses(&self) -> Result<Vec<(String, Status)>, usize> {
+        let snapshot = self.worker.snapshot();
+        let services = &snapshot.1.services;
+        if services.len() > LISTED {
+            return Err(services.len());
+        }
+        let names = services.keys().map(String::as_str).chain([""]);
+        Ok(names.filter_map(|name| Some((name.to_owned(), self.status_of(name)?))).collect())
     }
 }
 

@@ -96,3 +96,30 @@ fn probes_ask_the_application_or_else_the_proxy() {
     let own = "service=\"grpc.health.v1.Health\",method=\"Check\"";
     assert_eq!(outbound.metric("spanwire_calls_total", own), 3.0);
 }
+
+/// What grpcurl has to know of a server that does not tell it.
+const LIST: &str = r#"syntax = "proto3";
+package grpc.health.v1;
+message HealthListRequest {}
+message HealthCheckResponse {
+  enum ServingStatus { UNKNOWN = 0; SERVING = 1; NOT_SERVING = 2; }
+  ServingStatus status = 1;
+}
+message HealthListResponse { map<string, HealthCheckResponse> statuses = 1; }
+service Health { rpc List(HealthListRequest) returns (HealthListResponse); }
+"#;
+
+#[test]
+fn a_list_of_the_proxy_is_one_to_grpcurl() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("list.proto"), LIST).unwrap();
+    let outbound = port::free();
+    let _proxy = before(port::free(), outbound, "grpc", &[SERVICE]);
+    let options = ["-import-path", folder.path().to_str().unwrap(), "-proto", "list.proto"];
+    let list = grpcurl(outbound, &options, &["grpc.health.v1.Health/List"]).unwrap();
+    let list = list.split_whitespace().collect::<String>();
+    let expected = format!(
+        r#"{{"statuses":{{"":{{"status":"SERVING"}},"{SERVICE}":{{"status":"SERVING"}}}}}}"#
+    );
+    assert_eq!(list, expected);
+}

@@ -93,6 +93,7 @@ pub const HELD: &[Held] = &[
         tests: &[
             "calls_about_a_server_are_for_the_service_that_the_host_names",
             "health_checks_for_no_service_are_about_the_proxy",
+            "a_list_tells_of_the_proxy_and_of_every_service_that_it_knows",
             "a_watch_tells_every_change_until_the_end",
             "grpcurl_learns_through_proxies_what_it_learns_directly",
             "probes_ask_the_application_or_else_the_proxy",

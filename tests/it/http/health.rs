@@ -153,7 +153,10 @@ async fn health_checks_for_no_service_are_about_the_proxy() {
     assert_eq!(compressed.grpc().0, "12", "{compressed:?}");
     for (method, why) in [
         (REFLECTION.to_owned(), "this call is for none that is known"),
-        (format!("{HEALTH}/List"), "answers Check and Watch"),
+        (
+            format!("{HEALTH}/Heal"),
+            "answers Check, Watch and List of grpc.health.v1.Health, not Heal",
+        ),
     ] {
         let answer = call(&mut caller, to("mesh", &method), b"").await.unwrap();
         assert_eq!(answer.grpc().0, "12", "{answer:?}");
@@ -180,6 +183,31 @@ async fn health_checks_for_no_service_are_about_the_proxy() {
         assert!(line.contains(part), "{part} in {line}");
     }
     assert_eq!(log.lines().count(), 11);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_tells_of_the_proxy_and_of_every_service_that_it_knows() {
+    let known = |others: u32| async move {
+        let mut config = http(Protocol::Grpc, &[Server::new().await.named("echo")]);
+        config.services.extend((0..others).map(|one| grpc_service(&format!("empty-{one}"), &[])));
+        let (_proxy, mut caller) = run(config).await;
+        let request = to("mesh", &format!("{HEALTH}/List"));
+        call(&mut caller, request, &question("")).await.unwrap()
+    };
+    let list = known(1).await;
+    assert_eq!(list.grpc().0, "0", "{list:?}");
+    let entry = |service: &str, status| {
+        let name = [&[0x0a, service.len() as u8], service.as_bytes()].concat();
+        let name = if service.is_empty() { Vec::new() } else { name };
+        [&[0x0a, name.len() as u8 + 4], &*name, &[0x12, 2, 0x08, status]].concat()
+    };
+    let entries = [entry("", 1), entry("empty-0", 2), entry(SERVICE, 1)].concat();
+    assert_eq!(list.body, [&[0, 0, 0, 0, entries.len() as u8], &*entries].concat());
+
+    assert_eq!(known(99).await.grpc().0, "0");
+    let many = known(100).await;
+    assert_eq!(many.grpc().0, "8", "{many:?}");
+    assert!(many.grpc().1.contains("100 services at most, and 101 are known"), "{many:?}");
 }
 
 /// Registers a provider of [`SERVICE`] that speaks Triple.

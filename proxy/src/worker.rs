@@ -87,11 +87,14 @@ impl Worker {
         }
     }
 
-    /// The current snapshot and its number.
+    /// The current snapshot and its number; the one before for as long as somebody
+    /// still looks at that.
     pub(crate) fn snapshot(&self) -> Ref<'_, (u64, Arc<Snapshot>)> {
         let generation = self.published.generation();
-        if self.snapshot.borrow().0 != generation {
-            *self.snapshot.borrow_mut() = (generation, self.published.load());
+        if self.snapshot.borrow().0 != generation
+            && let Ok(mut snapshot) = self.snapshot.try_borrow_mut()
+        {
+            *snapshot = (generation, self.published.load());
         }
         self.snapshot.borrow()
     }

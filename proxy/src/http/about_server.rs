@@ -28,7 +28,7 @@ use super::forward::{Forwarded, Way};
 use super::health_watch::Watch;
 use crate::listener::Destination;
 use crate::route;
-use crate::snapshot::Entry;
+use crate::snapshot::{Entry, Snapshot};
 
 /// Services that `List` tells of at most, as in grpc-go.
 const LISTED: usize = 100;
@@ -244,9 +244,13 @@ impl super::Http {
     /// `None` for a service that it does not know: one that is neither configured nor was
     /// called before.
     pub(super) fn status_of(&self, service: &str) -> Option<Status> {
+        self.status_in(&self.worker.snapshot().1, service)
+    }
+
+    fn status_in(&self, snapshot: &Snapshot, service: &str) -> Option<Status> {
         let takes_calls = match service {
             "" => true,
-            service => match self.worker.snapshot().1.provided(service, None)? {
+            service => match snapshot.provided(service, None)? {
                 Entry::Pending => false,
                 Entry::Ready(table) => !table.endpoints().is_empty(),
             },
@@ -259,13 +263,14 @@ impl super::Http {
     /// # Errors
     /// With how many it knows, where those are too many.
     fn statuses(&self) -> Result<Vec<(String, Status)>, usize> {
-        let snapshot = self.worker.snapshot();
-        let services = &snapshot.1.services;
-        if services.len() > LISTED {
-            return Err(services.len());
+        let snapshot = &self.worker.snapshot().1;
+        let known = snapshot.services.len();
+        if known > LISTED {
+            return Err(known);
         }
-        let names = services.keys().map(String::as_str).chain([""]);
-        Ok(names.filter_map(|name| Some((name.to_owned(), self.status_of(name)?))).collect())
+        let names = snapshot.services.keys().map(String::as_str).chain([""]);
+        let status = |name: &str| Some((name.to_owned(), self.status_in(snapshot, name)?));
+        Ok(names.filter_map(status).collect())
     }
 }
 

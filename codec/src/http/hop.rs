@@ -63,14 +63,12 @@ pub fn set_upgrade(headers: &mut HeaderMap, to: HeaderValue) {
     headers.insert(UPGRADE, to);
 }
 
-/// Makes a request that came by one version ready to go out by another.
-///
-/// # Errors
-/// Where it names no host that HTTP/2 could carry.
-pub fn request(parts: &mut request::Parts, from: Version, to: Version) -> Result<(), DecodeError> {
+/// Takes out of a request what its caller said of its own connection, so that what is put in
+/// later cannot be taken out by the caller's listing it. That it takes trailers stays said.
+pub fn leave(parts: &mut request::Parts, from: Version) {
     match from {
         Version::Http1 => {
-            let trailers = to == Version::Http2 && lists(&parts.headers, TE, "trailers");
+            let trailers = lists(&parts.headers, TE, "trailers");
             strip(&mut parts.headers);
             if trailers {
                 parts.headers.insert(TE, HeaderValue::from_static("trailers"));
@@ -79,6 +77,14 @@ pub fn request(parts: &mut request::Parts, from: Version, to: Version) -> Result
         // The h2 crate refuses the others; this one is answered here as well.
         Version::Http2 => drop(parts.headers.remove(EXPECT)),
     }
+}
+
+/// Makes a request that came by one version ready to go out by another.
+///
+/// # Errors
+/// Where it names no host that HTTP/2 could carry.
+pub fn request(parts: &mut request::Parts, from: Version, to: Version) -> Result<(), DecodeError> {
+    leave(parts, from);
     match to {
         Version::Http1 => {
             parts.version = ::http::Version::HTTP_11;

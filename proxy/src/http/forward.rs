@@ -289,8 +289,9 @@ impl Way<'_> {
         let switched = received.upgrade.take();
         let verdict = outcome::of_head(self.dialect, parts.status, &parts.headers);
         call.set_statuses(Some((parts.status.as_u16(), grpc::status(&parts.headers))));
-        self.on_answer.borrow().apply(&mut parts.headers);
+        // In this order, so that an endpoint's `Connection` takes out nothing of a rule's.
         hop::response(&mut parts, version, self.caller.version);
+        self.on_answer.borrow().apply(&mut parts.headers);
         if let (Some(endpoint), Some((to, caller))) = (switched, upgrade) {
             hop::set_upgrade(&mut parts.headers, to);
             self.caller.tunnel.store(true, std::sync::atomic::Ordering::Relaxed);

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use codec::http::{Dialect, grpc, head};
+use codec::http::{Dialect, grpc, head, hop};
 use codec::{Fault, Reason};
 use governance::directives::{HashSource, HeaderEdit, Rewrite};
 use governance::{Dice as _, Directives};
@@ -72,7 +72,9 @@ impl Ordered {
             (None, Upload::new(body, count, limits.body))
         };
         way.on_answer.borrow_mut().begin(orders, parts);
-        let ordered = Ordered { asked: parts.clone(), tape, wanted, resent: 0, repeat: None };
+        let mut asked = parts.clone();
+        hop::leave(&mut asked, way.caller.version);
+        let ordered = Ordered { asked, tape, wanted, resent: 0, repeat: None };
         (Some(Box::new(ordered)), upload)
     }
 

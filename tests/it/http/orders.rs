@@ -205,6 +205,29 @@ fn paths_hosts_and_headers_are_changed_both_ways() {
 }
 
 #[test]
+fn nobody_takes_out_what_a_route_puts_in() {
+    let (address, told) = server(|head, _| {
+        let answer = ok("x");
+        match head.starts_with("GET /listing") {
+            true => answer.replacen("X-Own", "Connection: x-new, x-own\r\nX-Own", 1),
+            false => answer,
+        }
+    });
+    let routes = format!(
+        "{{{}, headers: {{request: {{set: {{x-lane: gray}}}}, response: {{set: {{x-new: here}}}}}}}}",
+        all()
+    );
+    let (_folder, proxy) = routed(Protocol::Http1, &[address], &routes, "");
+    let mut caller = caller(&proxy);
+    ask(&mut caller, "GET /", "Connection: x-lane, x-mine\r\nX-Mine: 1\r\nX-Lane: mine\r\n", "");
+    let seen = told.recv().unwrap().0.to_ascii_lowercase();
+    assert!(seen.contains("x-lane: gray\r\n"), "{seen}");
+    assert!(!seen.contains("x-mine") && !seen.contains("connection"), "{seen}");
+    let (answer, _) = ask(&mut caller, "GET /listing", "", "");
+    assert!(answer.contains("x-new: here\r\n") && !answer.contains("x-own"), "{answer}");
+}
+
+#[test]
 fn cors_is_answered_and_told() {
     let (address, told) = server(|_, _| ok("x"));
     let policy = "corsPolicy: {allowOrigins: [{exact: 'http://a.example'}], allowMethods: [GET, PUT], \

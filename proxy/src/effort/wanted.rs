@@ -103,7 +103,8 @@ impl Wanted {
         }
     }
 
-    /// Whether another attempt may follow one that failed so, after so many others.
+    /// Whether another attempt may follow one that failed so, after so many others: never
+    /// after the call's deadline.
     pub(crate) fn may_resend(
         &self,
         worker: &Worker,
@@ -112,7 +113,8 @@ impl Wanted {
         deadline: Option<Instant>,
         now: Instant,
     ) -> Option<Resend> {
-        if self.cluster() != Cluster::Failover {
+        let is_late = |wait| deadline.is_some_and(|deadline| now + wait >= deadline);
+        if self.cluster() != Cluster::Failover || is_late(Duration::ZERO) {
             return None;
         }
         let Some((directives, retry)) = self.retry() else {
@@ -123,7 +125,7 @@ impl Wanted {
             return None;
         }
         let wait = backoff(retry, resent, worker.dice.borrow_mut().roll());
-        if deadline.is_some_and(|deadline| now + wait >= deadline) {
+        if is_late(wait) {
             return None;
         }
         let repeat = match &self.orders.policy {

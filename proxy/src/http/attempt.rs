@@ -42,6 +42,8 @@ pub(super) struct Progress {
     pub(super) was_refused: bool,
     /// It was sent: an endpoint that was tried is better than none.
     pub(super) repeats: bool,
+    /// When the answer to its last attempt must have begun.
+    pub(super) until_head: Option<Instant>,
     /// Whom a broadcast asks.
     pub(super) everybody: Vec<EndpointId>,
 }
@@ -86,6 +88,7 @@ impl Progress {
             unsent: 0,
             was_refused: false,
             repeats: false,
+            until_head: None,
             everybody: Vec::new(),
         }
     }
@@ -137,6 +140,7 @@ impl Way<'_> {
             Err(fault) => return Came::Over(End::Fault(fault)),
         }
         let until_head = self.until_head(route);
+        progress.until_head = until_head;
         let deadline = progress
             .ordered
             .as_ref()
@@ -277,7 +281,7 @@ impl Way<'_> {
         if !self.has_failed(progress, &end) {
             return Err(end);
         }
-        let resend = self.may_resend(&mut progress.ordered, ending, self.until_head(route));
+        let resend = self.may_resend(&mut progress.ordered, ending, progress.until_head);
         // Where another attempt follows, what this one came to is for nobody: its
         // connection is let go at once.
         let end = if resend.is_some() { None } else { Some(end) };

@@ -20,6 +20,7 @@ use super::forward::Way;
 use super::tape::Tape;
 use crate::effort::PERIOD;
 use crate::metrics::Failback;
+use crate::orders::Ending;
 
 /// How long an attempt may take, and what is left of the body may be waited for.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -70,7 +71,10 @@ impl Failed {
         let mut came_to = if is_whole { Failback::GivenUp } else { Failback::Dropped };
         for _ in 0..if is_whole { self.times } else { 0 } {
             sleep(PERIOD).await;
-            if timeout(LONGEST, self.attempt()).await == Ok(true) {
+            let is_answered = timeout(LONGEST, self.attempt()).await == Ok(true);
+            // Where its time was up, its attempt is still on.
+            self.call.attempted(Ending::TimedOut, Instant::now());
+            if is_answered {
                 came_to = Failback::Answered;
                 break;
             }

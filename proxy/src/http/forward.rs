@@ -196,7 +196,7 @@ impl Way<'_> {
                 Err(why) => why.into_fault(),
             };
             let ending = Ending::of(Outcome::Fault(fault.reason));
-            let resend = self.may_resend(&mut progress.ordered, ending, None);
+            let resend = self.may_resend(&mut progress.ordered, ending, progress.until_head);
             match self.resend(&mut progress.ordered, call, ending, resend).await {
                 Some(again) => *request = again,
                 None => return Err(End::Fault(fault)),

@@ -274,6 +274,16 @@ async fn failover_repeats_a_failed_call_elsewhere_and_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_is_not_repeated_after_its_deadline() {
+    let mut stage = Stage::new(2, "retries: 2, timeout: 200").await;
+    let calling = stage.call(b"x");
+    let _held = stage.arrival().await;
+    assert_eq!(calling.await.unwrap().grpc().0, "4");
+    assert!(stage.is_quiet().await);
+    assert_eq!(value(&stage.proxy, RESENDS), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_call_that_was_sent_is_repeated_without_a_rule() {
     for parameters in ["timeout: 60000", "cluster: failfast, retries: 3"] {
         let mut stage = Stage::new(2, parameters).await;

@@ -5,7 +5,7 @@
 use std::cell::Cell;
 use std::error::Error as StdError;
 use std::pin::Pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -225,6 +225,8 @@ pub(super) struct Upload {
     body: Origin,
     count: Rc<Cell<u64>>,
     limit: Option<u64>,
+    /// Lives as long as this does, where somebody asks.
+    life: Option<Rc<()>>,
 }
 
 /// Where an upload comes from.
@@ -237,18 +239,23 @@ enum Origin {
 
 impl Upload {
     pub(super) fn new(body: Body, count: Rc<Cell<u64>>, limit: Option<u64>) -> Self {
-        Upload { body: Origin::Once(body), count, limit }
+        Upload { body: Origin::Once(body), count, limit, life: None }
     }
 
     /// From the start of what may have been sent before.
     pub(super) fn kept(tape: &Tape, count: Rc<Cell<u64>>, limit: Option<u64>) -> Self {
         count.set(0);
-        Upload { body: Origin::Kept(tape.read()), count, limit }
+        Upload { body: Origin::Kept(tape.read()), count, limit, life: None }
     }
 
     /// From the start, beside others that send it at the same time.
     pub(super) fn beside(tape: &Tape, count: Rc<Cell<u64>>, limit: Option<u64>) -> Self {
-        Upload { body: Origin::Kept(tape.read_beside()), count, limit }
+        Upload { body: Origin::Kept(tape.read_beside()), count, limit, life: None }
+    }
+
+    /// What tells whether this is still read.
+    pub(super) fn life(&mut self) -> Weak<()> {
+        Rc::downgrade(self.life.get_or_insert_default())
     }
 
     /// Of a request without a body.

@@ -2,14 +2,14 @@
 
 use std::cell::Cell;
 use std::net::SocketAddr;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use codec::http::{Dialect, Version, outcome};
 
-use crate::listener::ListenerContext;
+use crate::listener::{Admitted, ListenerContext};
 
 /// The period in which streams that a caller cuts are counted together.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -27,6 +27,8 @@ pub(super) struct Caller {
     pub(super) version: Version,
     /// What it began with, before it was upgraded.
     pub(super) began_as: Version,
+    /// What it counts by, for a tunnel that outlives its calls.
+    pub(super) admitted: Weak<Admitted>,
     /// Set when its bytes are no HTTP any more.
     pub(super) tunnel: Arc<AtomicBool>,
     cuts: Cell<u32>,
@@ -34,13 +36,10 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    pub(super) fn new(
-        listener: Rc<ListenerContext>,
-        address: SocketAddr,
-        version: Version,
-    ) -> Self {
+    pub(super) fn new(admitted: &Rc<Admitted>, address: SocketAddr, version: Version) -> Self {
         Caller {
-            listener,
+            listener: admitted.listener.clone(),
+            admitted: Rc::downgrade(admitted),
             address,
             host: address.ip().to_string(),
             version,
@@ -52,8 +51,8 @@ impl Caller {
     }
 
     /// The same connection after an upgrade to HTTP/2.
-    pub(super) fn upgraded(&self) -> Self {
-        let upgraded = Caller::new(self.listener.clone(), self.address, Version::Http2);
+    pub(super) fn upgraded(&self, admitted: &Rc<Admitted>) -> Self {
+        let upgraded = Caller::new(admitted, self.address, Version::Http2);
         Caller { began_as: self.version, ..upgraded }
     }
 

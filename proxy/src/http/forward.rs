@@ -296,8 +296,9 @@ impl Way<'_> {
             hop::set_upgrade(&mut parts.headers, to);
             self.caller.tunnel.store(true, std::sync::atomic::Ordering::Relaxed);
             call.answered(Instant::now());
-            let http = self.http.clone();
-            tokio::task::spawn_local(tunnel::carry(http, call, caller, endpoint, received.held));
+            let (http, admitted) = (self.http.clone(), self.caller.admitted.upgrade());
+            let carried = tunnel::carry(http, admitted, call, caller, endpoint, received.held);
+            tokio::task::spawn_local(carried);
             return Forwarded::Answer(Box::new(parts), Box::new(Answer::own(Body::Empty)));
         }
         let deadline = route.timeout.map(|timeout| self.started + timeout);

@@ -2,7 +2,8 @@
 //! for the next one.
 
 use std::future::Future;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use governance::EndpointId;
@@ -20,7 +21,7 @@ use super::linger::Http1;
 use super::liveness::Liveness;
 use super::socket::Socket;
 use super::upstream::{Held, Keep, NotConnected, Outgoing, Received, SendError, Terms};
-use crate::metrics::Side;
+use crate::metrics::{Side, WorkerMetrics};
 use crate::orders::Connection as InUse;
 use crate::route::Route;
 
@@ -37,6 +38,7 @@ pub(super) struct Idle {
     peer: Rc<str>,
     since: Instant,
     keep: Keep,
+    counted: Weak<Counted>,
 }
 
 impl Idle {
@@ -59,6 +61,27 @@ pub(super) struct Sender {
     keep: Keep,
     /// Its place among those that have a request.
     in_use: Option<InUse>,
+    /// As long as the request's body is still sent.
+    upload: Weak<()>,
+    counted: Weak<Counted>,
+    /// The same while the connection may become a tunnel, which it counts for.
+    tunnel: Option<Rc<Counted>>,
+}
+
+/// An open connection, counted for as long as this lives.
+struct Counted(Arc<WorkerMetrics>);
+
+impl Counted {
+    fn new(metrics: &Arc<WorkerMetrics>) -> Rc<Self> {
+        metrics.connection_opened(Side::Upstream);
+        Rc::new(Counted(metrics.clone()))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.connection_closed(Side::Upstream);
+    }
 }
 
 /// An idle connection to the endpoint, or a new one. `can_repeat`: the request
@@ -71,12 +94,9 @@ pub(super) async fn get(
 ) -> Result<Sender, NotConnected> {
     let endpoint = route.hop.endpoint;
     let in_use = terms.in_use().await?;
-    while let Some(idle) = take(http, endpoint, can_repeat) {
-        let Idle { mut sender, peer, mut keep, .. } = idle;
-        if sender.ready().await.is_ok() {
-            keep.take();
-            let http = http.clone();
-            return Ok(Sender { http, endpoint, sender, peer, reused: true, keep, in_use });
+    while let Some(mut idle) = take(http, endpoint, can_repeat) {
+        if idle.sender.ready().await.is_ok() {
+            return Ok(Sender::new(http, endpoint, idle, true, in_use));
         }
     }
     let _waiting = terms.wait()?;
@@ -99,18 +119,17 @@ pub(super) async fn get(
         .await;
     let Ok((sender, connection)) = opened else { return Err(NotConnected::Failed) };
     worker.health.connected(endpoint);
-    worker.metrics.connection_opened(Side::Upstream);
-    let metrics = worker.metrics.clone();
+    let open = Counted::new(&worker.metrics);
+    let counted = Rc::downgrade(&open);
     let address = peer.clone();
     tokio::task::spawn_local(async move {
         if let Err(error) = connection.with_upgrades().await {
             tracing::debug!(endpoint = &*address, %error, "a connection broke");
         }
-        metrics.connection_closed(Side::Upstream);
+        drop(open);
     });
-    let mut keep = terms.keep();
-    keep.take();
-    Ok(Sender { http: http.clone(), endpoint, sender, peer, reused: false, keep, in_use })
+    let idle = Idle { sender, peer, since: Instant::now(), keep: terms.keep(), counted };
+    Ok(Sender::new(http, endpoint, idle, false, in_use))
 }
 
 /// The connection that was used last.
@@ -124,20 +143,34 @@ fn take(http: &Http, endpoint: EndpointId, can_repeat: bool) -> Option<Idle> {
 }
 
 impl Sender {
+    fn new(
+        http: &Rc<Http>,
+        endpoint: EndpointId,
+        idle: Idle,
+        reused: bool,
+        in_use: Option<InUse>,
+    ) -> Self {
+        let Idle { sender, peer, mut keep, counted, .. } = idle;
+        keep.take();
+        let (http, upload, tunnel) = (http.clone(), Weak::new(), None);
+        Sender { http, endpoint, sender, peer, reused, keep, in_use, upload, counted, tunnel }
+    }
+
     pub(super) fn peer(&self) -> Rc<str> {
         self.peer.clone()
     }
 
-    /// The answer came whole.
+    /// The answer came whole. Where it came early, the rest of the request is still sent, and
+    /// the connection is for nobody else.
     pub(super) fn give_back(self) {
-        let Sender { http, endpoint, sender, peer, keep, in_use, .. } = self;
-        if sender.is_closed() || keep.is_over() {
+        let Sender { http, endpoint, sender, peer, keep, in_use, upload, counted, .. } = self;
+        if sender.is_closed() || keep.is_over() || upload.strong_count() > 0 {
             return;
         }
         let mut pool = http.pool.http1.borrow_mut();
         let idle = pool.entry(endpoint).or_default();
         if idle.len() < KEPT {
-            idle.push(Idle { sender, peer, since: Instant::now(), keep });
+            idle.push(Idle { sender, peer, since: Instant::now(), keep, counted });
         }
         drop(pool);
         drop(in_use);
@@ -149,12 +182,16 @@ impl Sender {
         request: Outgoing,
     ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Pulled<Upload>>>>> + use<>
     {
-        let (parts, upload) = *request;
+        let (parts, mut upload) = *request;
+        if !upload.is_end() {
+            self.upload = upload.life();
+        }
         self.sender.try_send_request(Request::from_parts(parts, Pulled(upload)))
     }
 
     pub(super) async fn send(mut self, request: Outgoing) -> Result<Received, SendError> {
         let asked = request.0.headers.contains_key(UPGRADE);
+        self.tunnel = self.counted.upgrade().filter(|_| asked);
         let may_repeat = self.reused && can_repeat(&request.0.method, &request.1);
         let again = may_repeat.then(|| Box::new((request.0.clone(), Upload::empty())));
         let mut response = match self.write(request).await {

@@ -34,7 +34,7 @@ use crate::metrics::Side;
 /// a [`TICK`]: above what clients commonly keep idle connections for.
 const HEAD: Duration = Duration::from_secs(300);
 
-pub(super) async fn serve(open: Open, admitted: Admitted, caller: Rc<Caller>, socket: Socket) {
+pub(super) async fn serve(open: Open, admitted: Rc<Admitted>, caller: Rc<Caller>, socket: Socket) {
     let switched = Cell::new(None);
     let ended = drive(&open.0, &caller, socket, &switched).await;
     let peer = caller.address;

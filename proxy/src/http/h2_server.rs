@@ -48,7 +48,7 @@ struct Connection {
 /// places, and no timer or notification is waited for one by one.
 pub(super) fn serve(
     open: Open,
-    admitted: Admitted,
+    admitted: Rc<Admitted>,
     caller: Rc<Caller>,
     socket: Socket,
 ) -> impl Future<Output = ()> {

@@ -66,7 +66,7 @@ impl Switched {
     }
 
     /// Serves the caller until its connection ends.
-    pub(super) async fn serve(self, open: Open, admitted: Admitted, caller: &Caller) {
+    pub(super) async fn serve(self, open: Open, admitted: Rc<Admitted>, caller: &Caller) {
         let peer = caller.address;
         let upgraded = match self.connection.await {
             Ok(upgraded) => upgraded,
@@ -78,7 +78,8 @@ impl Switched {
         let (opening, ahead) = (self.opening, parts.read_buf);
         let start = Start { opening, came: Vec::new(), ahead, said: None };
         let socket = parts.io.into_inner().starting(start);
-        h2_server::serve(open, admitted, Rc::new(caller.upgraded()), socket).await;
+        let caller = Rc::new(caller.upgraded(&admitted));
+        h2_server::serve(open, admitted, caller, socket).await;
     }
 }
 

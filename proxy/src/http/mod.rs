@@ -177,7 +177,8 @@ impl Http {
         version: Version,
     ) {
         let open = self.opened();
-        let caller = Rc::new(Caller::new(admitted.listener.clone(), peer, version));
+        let admitted = Rc::new(admitted);
+        let caller = Rc::new(Caller::new(&admitted, peer, version));
         let socket = Socket::accepted(socket, self.worker.metrics.clone(), Liveness::heard());
         match version {
             Version::Http1 => {

@@ -10,16 +10,19 @@ use hyper_util::rt::TokioIo;
 use super::Http;
 use super::call::Call;
 use super::upstream::Held;
+use crate::listener::Admitted;
 
 /// Carries one tunnel to its end. It is its call's, which ends with it.
 pub(super) async fn carry(
     http: Rc<Http>,
+    admitted: Option<Rc<Admitted>>,
     mut call: Call,
     caller: OnUpgrade,
     endpoint: OnUpgrade,
     held: Held,
 ) {
-    let _open = http.opened();
+    // As long as it lasts, its caller is one that is connected.
+    let (_open, _admitted) = (http.opened(), admitted);
     let (caller, endpoint) = match tokio::try_join!(caller, endpoint) {
         Ok(both) => both,
         Err(error) => {

@@ -294,6 +294,7 @@ fn a_websocket_passes_after_it_was_routed() {
     caller.send(b"\x81\n\n\0 anything");
     assert_eq!(upstream.take(13), b"\x81\n\n\0 anything");
     assert_eq!(value(&proxy, IN_FLIGHT), 1);
+    assert_eq!((value(&proxy, CALLERS), value(&proxy, UPSTREAMS)), (1, 1), "a tunnel is two");
     caller.finish();
     assert!(upstream.is_closed());
     upstream.send(b"bye");

@@ -10,10 +10,11 @@ use http::{Request, Response};
 use proxy::config::Protocol;
 use tokio::sync::mpsc;
 
+use super::http1::{head, message};
 use super::orders::{all, ask, caller, ok, routed, server};
-use super::peers::{self, Server, call, say, soon};
+use super::peers::{self, Server, call, http, say, soon};
 use crate::counters::{IN_FLIGHT, UPSTREAMS, value, wait_for, wait_until};
-use crate::wire::SERVICE;
+use crate::wire::{Provider, SERVICE};
 
 /// The answers that a server of HTTP/2 owes, each with the number of the connection that its
 /// call came by.
@@ -84,6 +85,28 @@ async fn a_connection_has_so_many_streams_and_no_more() {
         assert_eq!(soon(called).await.unwrap(), "0");
     }
     assert_eq!(value(&proxy, UPSTREAMS), 3);
+}
+
+#[test]
+fn a_connection_whose_request_still_comes_is_for_no_other_call() {
+    let server = Provider::new();
+    let (proxy, mut slow) = crate::wire::start(http(Protocol::Http1, &[server.address()]));
+    slow.send(
+        format!(
+            "POST / HTTP/1.1\r\nHost: {SERVICE}\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n"
+        )
+        .as_bytes(),
+    );
+    let mut busy = server.accept();
+    head(&mut busy);
+    busy.send(ok("early").as_bytes());
+    assert_eq!(message(&mut slow).1, "early");
+    let mut other = caller(&proxy);
+    other.send(format!("GET / HTTP/1.1\r\nHost: {SERVICE}\r\n\r\n").as_bytes());
+    let mut free = server.accept();
+    head(&mut free);
+    free.send(ok("mine").as_bytes());
+    assert_eq!(message(&mut other).1, "mine");
 }
 
 /// Calls go on past its time, and new ones go elsewhere.

@@ -30,7 +30,9 @@ pub(super) struct Call {
     flight: Flight,
     /// The statuses of its answer, HTTP's and gRPC's, once there is one.
     statuses: Option<(u16, Option<u32>)>,
-    /// Until the answer's head came.
+    /// When its last attempt was sent.
+    since: Instant,
+    /// From then until the answer's head came.
     latency: Option<Duration>,
     request_bytes: Rc<Cell<u64>>,
     pub(super) response_bytes: u64,
@@ -65,6 +67,7 @@ impl Call {
             is_counted: true,
             flight: Flight::default(),
             statuses: None,
+            since: started,
             latency: None,
             request_bytes: Rc::default(),
             response_bytes: 0,
@@ -94,6 +97,7 @@ impl Call {
 
     /// It goes to this endpoint.
     pub(super) fn sent(&mut self, endpoint: EndpointId, peer: Rc<str>) {
+        self.since = Instant::now();
         self.worker.health.sent(endpoint);
         self.worker.metrics.call_started();
         self.flight.endpoint = Some((endpoint, peer));
@@ -156,7 +160,7 @@ impl Call {
 
     /// The answer's head came.
     pub(super) fn answered(&mut self, now: Instant) {
-        self.latency = Some(now.saturating_duration_since(self.started));
+        self.latency = Some(now.saturating_duration_since(self.since));
     }
 
     /// Counts the call, once.

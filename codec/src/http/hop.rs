@@ -130,8 +130,9 @@ pub fn response(parts: &mut response::Parts, from: Version, to: Version) {
 
 const MISSING: DecodeError = DecodeError::Missing { what: "the host" };
 
-/// Takes out what belongs to the connection.
-fn strip(headers: &mut HeaderMap) {
+/// Takes out what belongs to a connection (RFC 9110, section 7.6.1), and what `Connection`
+/// lists.
+pub fn strip(headers: &mut HeaderMap) {
     if headers.contains_key(CONNECTION) {
         // A caller must not take out what others trust in by listing it.
         let listed: Vec<HeaderName> = list(headers, CONNECTION)

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use codec::http::{Dialect, grpc, head, hop};
+use codec::http::{Dialect, Version, grpc, head, hop};
 use codec::{Fault, Reason};
 use governance::directives::{HashSource, HeaderEdit, Rewrite};
 use governance::{Dice as _, Directives};
@@ -96,7 +96,9 @@ impl Ordered {
             if let Some(rewrite) = &directives.rewrite {
                 rewritten(&mut parts, rewrite);
             }
-            edit(&mut parts.headers, &directives.request_headers);
+            if edit(&mut parts.headers, &directives.request_headers) {
+                hop::leave(&mut parts, Version::Http1);
+            }
         }
         parts
     }
@@ -141,7 +143,9 @@ impl OnAnswer {
     /// Changes an answer's headers as ordered.
     pub(super) fn apply(&self, headers: &mut HeaderMap) {
         if let Some(directives) = &self.directives {
-            edit(headers, &directives.response_headers);
+            if edit(headers, &directives.response_headers) {
+                hop::strip(headers);
+            }
         }
         self.tell_origin(headers);
         if let Some(cookie) = &self.cookie {
@@ -308,8 +312,9 @@ fn wanted_cookie(
     (!is_there).then(|| (name.clone(), path.clone(), *ttl))
 }
 
-/// Changes headers in order.
-fn edit(headers: &mut HeaderMap, edits: &[HeaderEdit]) {
+/// Changes headers in order; whether there was something to change. What belongs to a
+/// connection has to be taken out behind it: HTTP/2 refuses to write that.
+fn edit(headers: &mut HeaderMap, edits: &[HeaderEdit]) -> bool {
     for edit in edits {
         let (name, value, adds) = match edit {
             HeaderEdit::Remove(name) => {
@@ -325,6 +330,7 @@ fn edit(headers: &mut HeaderMap, edits: &[HeaderEdit]) {
             _ => tracing::debug!(?edit, "a call goes out without a change"),
         }
     }
+    !edits.is_empty()
 }
 
 /// Gives a request another path or authority.

@@ -1,6 +1,8 @@
 //! A real gRPC client and server (tonic's), with the proxy in between: etcd's
 //! API has calls of every shape.
 
+use std::time::Duration;
+
 use etcd_client::{Client, EventType, PutOptions, WatchOptions};
 use harness::embedded::Embedded;
 use proxy::config::{Config, Protocol, StaticService};
@@ -15,7 +17,10 @@ fn before(store: &Embedded) -> Config {
     let address = store.url().strip_prefix("http://").unwrap().parse().unwrap();
     let services = SERVICES
         .map(|name| StaticService { protocol: Protocol::Grpc, ..service(name, &[address]) });
-    Config { services: services.to_vec(), ..http(Protocol::Grpc, &[]) }
+    let mut config = Config { services: services.to_vec(), ..http(Protocol::Grpc, &[]) };
+    // Its port is there before its file is open.
+    config.timeouts.connect = Duration::from_secs(60);
+    config
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

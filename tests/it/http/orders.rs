@@ -227,6 +227,18 @@ fn nobody_takes_out_what_a_route_puts_in() {
     assert!(answer.contains("x-new: here\r\n") && !answer.contains("x-own"), "{answer}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_route_cannot_put_in_what_belongs_to_a_connection() {
+    let edits = "set: {connection: close, transfer-encoding: chunked, x-lane: gray}";
+    let routes = format!("{{{}, headers: {{request: {{{edits}}}, response: {{{edits}}}}}}}", all());
+    let server = Server::new().await.echo();
+    let (_folder, proxy) = routed(Protocol::Grpc, &[server], &routes, "");
+    let mut caller = peers::connect(&proxy).await;
+    let answer = call(&mut caller, say(), b"x").await.unwrap();
+    assert_eq!((answer.grpc().0, &answer.headers["x-lane"]), ("0", &"gray".parse().unwrap()));
+    assert!(!answer.headers.contains_key("connection"), "{answer:?}");
+}
+
 #[test]
 fn cors_is_answered_and_told() {
     let (address, told) = server(|_, _| ok("x"));

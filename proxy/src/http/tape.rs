@@ -42,6 +42,8 @@ struct Recording {
     /// What all requests that are kept may take together.
     limit: usize,
     is_over: bool,
+    /// Why it does not go on: the body itself says so once, and then that it is over.
+    broken: Option<BodyError>,
     /// The window that its sender was given back.
     released: usize,
     /// The reader that counts: the last one.
@@ -82,6 +84,7 @@ impl Tape {
             room,
             limit,
             is_over,
+            broken: None,
             released: 0,
             reader: 0,
             waiting: Vec::new(),
@@ -212,6 +215,9 @@ impl Reader {
         if self.next < tape.taken {
             return Poll::Ready(Some(Err(BodyError::Reset(Reason::CANCEL))));
         }
+        if let Some(error) = tape.broken {
+            return Poll::Ready(Some(Err(error)));
+        }
         if tape.is_over {
             return Poll::Ready(None);
         }
@@ -228,7 +234,10 @@ impl Reader {
         tape.waiting.drain(..).for_each(Waker::wake);
         match &piece {
             None => tape.end(),
-            Some(Err(_)) => tape.forget(),
+            Some(Err(error)) => {
+                tape.broken = Some(*error);
+                tape.forget();
+            }
             Some(Ok(piece)) => {
                 tape.keep(piece);
                 self.next += 1;
@@ -329,6 +338,23 @@ mod tests {
         let polled = readers[1].poll_piece(&mut Context::from_waker(Waker::noop()));
         assert!(matches!(polled, Poll::Ready(Some(Err(BodyError::Reset(Reason::CANCEL))))));
         assert!(readers[0].is_end() && !readers[1].is_end() && !tape.is_whole());
+    }
+
+    #[test]
+    fn a_broken_body_is_whole_to_nobody() {
+        let body = Body::End(Err(BodyError::Lost)).after(Bytes::from_static(b"one"));
+        let tape = Tape::new(body, Some(Kept::default().room()), 100);
+        let mut readers = [tape.read(), tape.read_beside()];
+        for reader in &mut readers {
+            assert_eq!(next(reader).as_deref(), Some(&b"one"[..]));
+        }
+        for at in [0, 1, 0, 1] {
+            let reader = &mut readers[at];
+            let polled = reader.poll_piece(&mut Context::from_waker(Waker::noop()));
+            assert!(matches!(polled, Poll::Ready(Some(Err(BodyError::Lost)))));
+            assert!(!reader.is_end());
+        }
+        assert!(!tape.is_kept() && !tape.is_whole());
     }
 
     #[test]

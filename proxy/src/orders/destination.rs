@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
@@ -218,7 +219,10 @@ impl Destination {
         }
         let _waiting = self.wait(policy)?;
         loop {
-            let freed = self.counts.freed.notified();
+            let mut freed = pin!(self.counts.freed.notified());
+            // What is freed from now on is not missed: two that are freed before anybody
+            // waits count as one.
+            freed.as_mut().enable();
             match self.connect(policy) {
                 Ok(connection) => return Ok(connection),
                 Err(_) => freed.await,

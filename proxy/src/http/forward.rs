@@ -35,8 +35,9 @@ use crate::route::{self, Route, Tried};
 /// What becomes of a call.
 pub(super) enum Forwarded {
     Answer(Box<response::Parts>, Box<Answer>),
-    /// The endpoint broke it off before its answer began, and says why.
-    Reset(ResetReason),
+    /// The endpoint broke it off before its answer began, and says why. Where that is told
+    /// in an answer, this becomes of it.
+    Reset(ResetReason, Box<OnAnswer>),
 }
 
 /// What a caller asks its connection to go on with, and its end of it.
@@ -226,7 +227,7 @@ impl Way<'_> {
             End::Answer(received) => self.pass_on(call, route, *received, progress.upgrade.take()),
             End::Reset(reason) => {
                 call.end(Outcome::ProviderError);
-                Forwarded::Reset(reason)
+                Forwarded::Reset(reason, Box::new(self.on_answer.take()))
             }
             End::Fault(fault) => self.fail(call, &fault),
             End::BrokenOff => {

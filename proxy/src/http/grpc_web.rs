@@ -24,6 +24,7 @@ use super::caller::Caller;
 use super::faults::broken_off;
 use super::forward::Forwarded;
 use super::linger::{Back, Linger};
+use super::orders::OnAnswer;
 use super::{Http, spoken_by};
 use crate::listener::Destination;
 use crate::snapshot::Entry;
@@ -32,7 +33,7 @@ use crate::snapshot::Entry;
 pub(super) enum Served {
     Answer(Box<response::Parts>, Reply),
     /// See [`Forwarded::Reset`].
-    Reset(ResetReason),
+    Reset(ResetReason, Box<OnAnswer>),
 }
 
 /// Makes a call of gRPC-Web one of gRPC, and tells in which form it wants its answer; leaves
@@ -58,15 +59,16 @@ pub(super) fn reply(form: Option<Form>, forwarded: Forwarded) -> Served {
     let Some(form) = form else {
         return match forwarded {
             Forwarded::Answer(parts, answer) => Served::Answer(parts, Reply::Whole(answer)),
-            Forwarded::Reset(reason) => Served::Reset(reason),
+            Forwarded::Reset(reason, on_answer) => Served::Reset(reason, on_answer),
         };
     };
     let (mut parts, answer) = match forwarded {
         Forwarded::Answer(parts, answer) => (parts, answer),
         // The caller may have no word for it, so it is told what its library would tell it.
-        Forwarded::Reset(reason) => {
+        Forwarded::Reset(reason, on_answer) => {
             let fault = broken_off(reason);
-            let (parts, body) = own::fault(Dialect::Grpc, &fault).into_parts();
+            let (mut parts, body) = own::fault(Dialect::Grpc, &fault).into_parts();
+            on_answer.apply(&mut parts.headers);
             (Box::new(parts), Box::new(Answer::own(Body::Whole(body))))
         }
     };

@@ -122,9 +122,10 @@ async fn answer(
     let (parts, mut answer) = match grpc_web::reply(form, forwarded) {
         Served::Answer(parts, answer) => (*parts, answer),
         // HTTP/1.1 has no word for it but a status.
-        Served::Reset(reason) => {
+        Served::Reset(reason, on_answer) => {
             let fault = broken_off(reason);
-            let (parts, body) = own::problem(own::status(fault.reason), &fault).into_parts();
+            let (mut parts, body) = own::problem(own::status(fault.reason), &fault).into_parts();
+            on_answer.apply(&mut parts.headers);
             (parts, Reply::Whole(Box::new(Answer::own(Body::Whole(body)))))
         }
     };

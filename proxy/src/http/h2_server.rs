@@ -163,7 +163,7 @@ fn stream(
         let Some(forwarded) = forwarded.await else { return caller.cut() };
         let (parts, answer) = match grpc_web::reply(form, forwarded) {
             Served::Answer(parts, answer) => (*parts, answer),
-            Served::Reset(reason) => return respond.send_reset(reason),
+            Served::Reset(reason, _) => return respond.send_reset(reason),
         };
         let ends = answer.is_end();
         match respond.send_response(Response::from_parts(parts, ()), ends) {

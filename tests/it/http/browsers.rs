@@ -36,6 +36,23 @@ fn who_speaks_http_1_gets_it_untouched() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_may_read_that_a_call_was_broken_off() {
+    let policy = "corsPolicy: {allowOrigins: [{exact: 'http://a.example'}]}";
+    let routes = format!("{{{}, {policy}}}", orders::all());
+    let server = Server::new().await.serve(|_, mut respond| async move {
+        respond.send_reset(h2::Reason::INTERNAL_ERROR);
+    });
+    let (_folder, proxy) = routed(Protocol::Grpc, &[server], &routes, "");
+    let mut caller = orders::caller(&proxy);
+    let lines = "Content-Length: 10\r\nOrigin: http://a.example\r\n";
+    caller.send(&post(&format!("/{SERVICE}/Say"), "mesh:8080", "application/grpc-web", lines));
+    caller.send(HELLO);
+    let (head, body) = answer(&mut caller);
+    assert!(head.contains("access-control-allow-origin: http://a.example\r\n"), "{head}");
+    assert!(String::from_utf8_lossy(&body).contains("grpc-status: 13\r\n"), "{body:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_browser_may_ask_first() {
     let policy = "corsPolicy: {allowOrigins: [{exact: 'http://a.example'}], allowMethods: [POST], \
                   allowHeaders: [content-type, x-grpc-web], maxAge: 60s}";

@@ -4,6 +4,7 @@
 //! A protocol that is not a `FrameCodec` comes in here: a field, an arm of the
 //! match, and its part in the drain.
 
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -80,6 +81,12 @@ impl Engines {
             },
         };
         listener.detections.found(detected);
+        let Ok(socket) = (match detected {
+            Detected::Timeout => registered_anew(socket),
+            _ => Ok(socket),
+        }) else {
+            return;
+        };
         match listener.takes.served_as(detected) {
             Some(Detected::Dubbo) => self.dubbo.clone().serve(admitted, socket, peer),
             Some(Detected::Http1) => self.http.serve(admitted, socket, peer, Version::Http1),
@@ -127,6 +134,12 @@ fn close_own(listener: &ListenerContext, socket: &TcpStream, peer: SocketAddr) {
 
 /// Says why a connection is closed that nobody serves. The caller sees it reset:
 /// in what language to tell it more is not known.
+/// The same socket, readable again if bytes are there: detection looked at them, and waited
+/// for others.
+fn registered_anew(socket: TcpStream) -> io::Result<TcpStream> {
+    TcpStream::from_std(socket.into_std()?)
+}
+
 fn refuse(listener: &ListenerContext, peer: SocketAddr, detected: Detected) {
     let listener = &listener.name;
     match detected {

@@ -101,6 +101,20 @@ fn a_server_that_speaks_first_does_so_after_the_deadline() {
 }
 
 #[test]
+fn what_came_before_the_deadline_is_passed_on_behind_it() {
+    let database = Provider::new();
+    let mut config = shared(&[], &[database.address()]);
+    config.timeouts.detect = Duration::from_millis(150);
+    let (proxy, mut client) = start(config);
+    client.send(b"\xda");
+    let mut server = database.accept();
+    assert_eq!(server.take(1), b"\xda");
+    server.send(b"what?");
+    assert_eq!(client.take(5), b"what?");
+    assert_eq!(value(&proxy, &detected("shared", "timeout")), 1);
+}
+
+#[test]
 fn a_server_that_speaks_first_does_so_at_once_where_nothing_else_is_taken() {
     let database = Provider::new();
     let mut config = plain(&[database.address()]);

@@ -16,7 +16,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// So many cut streams in one period are no accident. Each costs a call to an
 /// endpoint, and the limit on open streams does not hold them back
 /// (CVE-2023-44487, "rapid reset").
-const CUTS: u32 = 2000;
+pub(super) const CUTS: u32 = 2000;
 
 /// One connection.
 pub(super) struct Caller {

@@ -16,7 +16,7 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use tokio::time::timeout;
 
 use super::body::{Body, Source as _};
-use super::caller::Caller;
+use super::caller::{CUTS, Caller};
 use super::forward::forward;
 use super::gather::{Gathered, Turn, gather};
 use super::grpc_web::{self, Served};
@@ -61,6 +61,9 @@ pub(super) fn serve(
             .max_frame_size(FRAME)
             .max_header_list_size(open.0.worker.limits.head)
             .max_concurrent_streams(STREAMS)
+            // What is cut is counted here, for longer: another proxy's calls come by one
+            // connection, and h2's own limit (20) would end it for a few callers' cuts.
+            .max_pending_accept_reset_streams(CUTS as usize)
             .handshake::<_, Bytes>(socket);
         let mut connection = match timeout(PREFACE, handshake).await {
             Ok(Ok(driver)) => Connection::new(&open.0, driver, heard),
@@ -146,6 +149,9 @@ fn stream(
 ) -> impl Future<Output = ()> {
     let (mut parts, body) = request.into_parts();
     async move {
+        if poll_fn(|cx| Poll::Ready(respond.poll_reset(cx).is_ready())).await {
+            return caller.cut(); // before anybody took it up
+        }
         let body = if body.is_end_stream() { Body::Empty } else { Body::Http2(body) };
         if parts.headers.get(EXPECT) == Some(&HeaderValue::from_static("100-continue")) {
             let mut go_on = Response::new(());

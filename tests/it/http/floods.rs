@@ -7,7 +7,7 @@ use std::time::Duration;
 use h2::Reason;
 
 use super::peers::*;
-use crate::counters::{CALLERS, IN_FLIGHT, wait_for};
+use crate::counters::{CALLERS, IN_FLIGHT, value, wait_for};
 
 /// CVE-2023-44487: streams opened and cut at once are never more than the limit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -37,6 +37,28 @@ async fn a_caller_that_opens_and_cuts_streams_without_end_is_shut_out() {
     wait_for(&proxy, IN_FLIGHT, 0);
     let mut other = connect(&proxy).await;
     assert_eq!(call(&mut other, say(), b"x").await.unwrap().body, b"x");
+}
+
+/// Many callers of another proxy may come by one connection, and give up together.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_few_hundred_cut_streams_end_no_connection() {
+    let server = Server::new().await.echo();
+    let (proxy, mut caller) = grpc(&[server]).await;
+    for _ in 0..3 {
+        // Nothing is written before all of them are cut.
+        let mut cut = Vec::new();
+        for _ in 0..100 {
+            let (answer, stream) = caller.send_request(say(), false).unwrap();
+            cut.push((answer, stream));
+        }
+        for (_, stream) in &mut cut {
+            stream.send_reset(Reason::CANCEL);
+        }
+        drop(cut);
+        assert_eq!(call(&mut caller, say(), b"x").await.unwrap().body, b"x");
+    }
+    wait_for(&proxy, IN_FLIGHT, 0);
+    assert_eq!(value(&proxy, CALLERS), 1);
 }
 
 /// Sends until it is shut out, or the proxy reads no more of it.

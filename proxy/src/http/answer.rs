@@ -22,6 +22,8 @@ pub(super) struct Answer {
     call: Option<Call>,
     /// What the head said of how it went.
     verdict: Verdict,
+    /// How long the head says that the body is, in bytes.
+    length: Option<u64>,
     deadline: Option<Pin<Box<Sleep>>>,
     /// The connection that it comes by.
     held: Option<Held>,
@@ -36,6 +38,7 @@ impl Answer {
             body,
             call: None,
             verdict: Verdict::Final(Outcome::Success),
+            length: None,
             deadline: None,
             held: None,
             upload: None,
@@ -51,18 +54,27 @@ impl Answer {
         body: Body,
     ) -> Self {
         let deadline = deadline.map(|at| Box::pin(tokio::time::sleep_until(at.into())));
-        let mut answer =
-            Answer { body, call: Some(call), verdict, deadline, held: None, upload: None };
+        let mut answer = Answer {
+            body,
+            call: Some(call),
+            verdict,
+            length: None,
+            deadline,
+            held: None,
+            upload: None,
+        };
         if answer.body.is_end() {
             answer.end(None);
         }
         answer
     }
 
-    /// An endpoint's, whose head came. `verdict` is what the head says of it.
+    /// An endpoint's, whose head came. `verdict` is what the head says of it, `length` how
+    /// long its body is.
     pub(super) fn of(
         mut call: Call,
         verdict: Verdict,
+        length: Option<u64>,
         deadline: Option<Instant>,
         received: super::upstream::Received,
     ) -> Self {
@@ -71,7 +83,7 @@ impl Answer {
         let deadline = deadline.filter(|_| !body.is_end());
         let deadline = deadline.map(|at| Box::pin(tokio::time::sleep_until(at.into())));
         let mut answer =
-            Answer { body, call: Some(call), verdict, deadline, held: Some(held), upload };
+            Answer { body, call: Some(call), verdict, length, deadline, held: Some(held), upload };
         if answer.body.is_end() {
             answer.end(None);
         }
@@ -89,10 +101,8 @@ impl Answer {
             call.end(self.verdict.at_end(trailers));
             // A call of gRPC is over with its status; whatever its caller still
             // sends, nobody reads. Plain HTTP may answer early and read on.
-            if let Some(upload) = self.upload.take()
-                && is_grpc
-            {
-                upload.abort();
+            if let Some(upload) = self.upload.take().filter(|_| !is_grpc) {
+                upload.go_on();
             }
         }
         if let Some(held) = self.held.take() {
@@ -110,8 +120,8 @@ impl Answer {
         // The endpoint's stream ended because its request did.
         let upload = self.upload.take();
         let error = upload.as_ref().and_then(Uploading::unfit).unwrap_or(error);
-        if let Some(upload) = upload.filter(|_| call.dialect.is_grpc()) {
-            upload.abort();
+        if let Some(upload) = upload.filter(|_| !call.dialect.is_grpc()) {
+            upload.go_on();
         }
         let fault = match error {
             // The endpoint's own words, passed on.
@@ -193,11 +203,11 @@ impl Source for Answer {
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        // Its caller is gone: what it still sends is for nobody.
-        if self.call.is_some()
-            && let Some(upload) = &self.upload
-        {
-            upload.abort();
+        // Over HTTP/1.1 nobody asks for an end that its length has told.
+        let call = self.call.as_ref().filter(|call| !call.dialect.is_grpc());
+        let given = call.map(|call| call.response_bytes);
+        if given.is_some() && given == self.length {
+            self.end(None);
         }
     }
 }

@@ -13,7 +13,7 @@ use codec::{Fault, Outcome, Reason};
 use governance::settings::Cluster;
 use h2::Reason as ResetReason;
 use http::header::CONTENT_LENGTH;
-use http::{HeaderValue, Method, Response, request, response};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, request, response};
 use hyper::upgrade::OnUpgrade;
 
 use super::answer::Answer;
@@ -112,6 +112,10 @@ pub(super) fn forward<'a>(
     }
 }
 
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
 impl Way<'_> {
     /// Step 1: the answer to a call that is not even routed.
     fn admit(&self, parts: &request::Parts) -> Option<Forwarded> {
@@ -125,8 +129,7 @@ impl Way<'_> {
 
     /// Why a call is not even routed, if it is not.
     fn not_admitted(&self, parts: &request::Parts) -> Option<Fault> {
-        let length = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-        let length = length.and_then(|length| length.parse::<u64>().ok()).unwrap_or_default();
+        let length = content_length(&parts.headers).unwrap_or_default();
         if let Some(limit) = self.http.worker.limits.body.filter(|limit| length > *limit) {
             return Some(too_large(limit));
         }
@@ -289,6 +292,8 @@ impl Way<'_> {
         let mut parts = std::mem::replace(&mut received.parts, Response::new(()).into_parts().0);
         let switched = received.upgrade.take();
         let verdict = outcome::of_head(self.dialect, parts.status, &parts.headers);
+        let has_none = self.is_head || parts.status == StatusCode::NOT_MODIFIED;
+        let length = if has_none { Some(0) } else { content_length(&parts.headers) };
         call.set_statuses(Some((parts.status.as_u16(), grpc::status(&parts.headers))));
         // In this order, so that an endpoint's `Connection` takes out nothing of a rule's.
         hop::response(&mut parts, version, self.caller.version);
@@ -303,7 +308,7 @@ impl Way<'_> {
             return Forwarded::Answer(Box::new(parts), Box::new(Answer::own(Body::Empty)));
         }
         let deadline = route.timeout.map(|timeout| self.started + timeout);
-        let answer = Answer::of(call, verdict, deadline, received);
+        let answer = Answer::of(call, verdict, length, deadline, received);
         Forwarded::Answer(Box::new(parts), Box::new(answer))
     }
 

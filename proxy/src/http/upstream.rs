@@ -40,9 +40,10 @@ pub(super) struct Received {
     pub(super) upgrade: Option<hyper::upgrade::OnUpgrade>,
 }
 
-/// What is left of a request, written beside its answer.
+/// What is left of a request, written beside its answer; no further than this lives.
 pub(super) struct Uploading {
     task: AbortHandle,
+    goes_on: bool,
     failed: Rc<Cell<Option<BodyError>>>,
 }
 
@@ -55,12 +56,12 @@ impl Uploading {
                 told.set(Some(error));
             }
         });
-        Uploading { task: task.abort_handle(), failed }
+        Uploading { task: task.abort_handle(), goes_on: false, failed }
     }
 
-    /// Nobody wants the rest.
-    pub(super) fn abort(&self) {
-        self.task.abort();
+    /// The rest is wanted, whatever becomes of this.
+    pub(super) fn go_on(mut self) {
+        self.goes_on = true;
     }
 
     /// Why it went on no more, where that is for no fault of the endpoint.
@@ -68,6 +69,14 @@ impl Uploading {
         let is_unfit =
             |error: &BodyError| matches!(error, BodyError::TooLarge(_) | BodyError::Unfit(_));
         self.failed.get().filter(is_unfit)
+    }
+}
+
+impl Drop for Uploading {
+    fn drop(&mut self) {
+        if !self.goes_on {
+            self.task.abort();
+        }
     }
 }
 

@@ -59,7 +59,8 @@ fn may_pass(protocol: &str) -> bool {
 
 /// Says again that a connection is to go on with another protocol.
 pub fn set_upgrade(headers: &mut HeaderMap, to: HeaderValue) {
-    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    let connection = if headers.contains_key(TE) { "upgrade, te" } else { "upgrade" };
+    headers.insert(CONNECTION, HeaderValue::from_static(connection));
     headers.insert(UPGRADE, to);
 }
 
@@ -88,7 +89,13 @@ pub fn request(parts: &mut request::Parts, from: Version, to: Version) -> Result
     match to {
         Version::Http1 => {
             parts.version = ::http::Version::HTTP_11;
-            parts.headers.remove(TE);
+            // Who takes trailers says so to each next one (RFC 9110, section 10.1.4).
+            if lists(&parts.headers, TE, "trailers") {
+                parts.headers.insert(TE, HeaderValue::from_static("trailers"));
+                parts.headers.insert(CONNECTION, HeaderValue::from_static("te"));
+            } else {
+                parts.headers.remove(TE);
+            }
             join_cookies(&mut parts.headers);
             // The target's host counts, whatever a Host header says besides it.
             if let Some(authority) = parts.uri.authority() {
@@ -120,6 +127,10 @@ pub fn request(parts: &mut request::Parts, from: Version, to: Version) -> Result
 /// Makes a response ready to go on to its caller.
 pub fn response(parts: &mut response::Parts, from: Version, to: Version) {
     if from == Version::Http1 {
+        // What it was cut by counts, whatever it says besides (RFC 9112, section 6.3).
+        if parts.headers.contains_key(TRANSFER_ENCODING) {
+            parts.headers.remove(CONTENT_LENGTH);
+        }
         strip(&mut parts.headers);
     }
     parts.version = match to {
@@ -227,7 +238,11 @@ mod tests {
         request(&mut parts, Version::Http1, Version::Http1).unwrap();
         let mut left: Vec<_> = parts.headers.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
-        assert_eq!(left, ["content-length", "host", "x-other"]);
+        assert_eq!(left, ["connection", "content-length", "host", "te", "x-other"]);
+        assert_eq!(
+            (parts.headers[CONNECTION].as_bytes(), parts.headers[TE].as_bytes()),
+            (&b"te"[..], &b"trailers"[..])
+        );
         assert_eq!(parts.uri, "/a?b");
     }
 
@@ -251,7 +266,10 @@ mod tests {
         assert_eq!(parts.uri, "/a?b");
         assert_eq!(parts.headers[HOST], "h:1");
         assert_eq!(parts.headers[COOKIE], "a=1; b=2");
-        assert_eq!(parts.headers.get(TE), None);
+        assert_eq!(
+            (parts.headers[CONNECTION].as_bytes(), parts.headers[TE].as_bytes()),
+            (&b"te"[..], &b"trailers"[..])
+        );
     }
 
     #[test]

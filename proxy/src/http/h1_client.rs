@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use governance::EndpointId;
-use http::header::UPGRADE;
+use http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
@@ -182,9 +182,15 @@ impl Sender {
         request: Outgoing,
     ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Pulled<Upload>>>>> + use<>
     {
-        let (parts, mut upload) = *request;
+        let (mut parts, mut upload) = *request;
         if !upload.is_end() {
             self.upload = upload.life();
+            // For these two hyper writes no body unless the head says that there is one.
+            let is_unsaid = !parts.headers.contains_key(CONTENT_LENGTH);
+            if is_unsaid && matches!(parts.method, Method::GET | Method::HEAD) {
+                let chunked = HeaderValue::from_static("chunked");
+                parts.headers.insert(TRANSFER_ENCODING, chunked);
+            }
         }
         self.sender.try_send_request(Request::from_parts(parts, Pulled(upload)))
     }

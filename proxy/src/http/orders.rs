@@ -142,10 +142,10 @@ impl OnAnswer {
 
     /// Changes an answer's headers as ordered.
     pub(super) fn apply(&self, headers: &mut HeaderMap) {
-        if let Some(directives) = &self.directives {
-            if edit(headers, &directives.response_headers) {
-                hop::strip(headers);
-            }
+        if let Some(directives) = &self.directives
+            && edit(headers, &directives.response_headers)
+        {
+            hop::strip(headers);
         }
         self.tell_origin(headers);
         if let Some(cookie) = &self.cookie {

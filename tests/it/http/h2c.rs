@@ -153,7 +153,9 @@ fn a_request_that_asks_for_http_2_is_answered_as_its_first_stream() {
     }
     assert_eq!(
         head(&mut upstream),
-        format!("GET /a%20b?c HTTP/1.1\r\nx-user: tom\r\nhost: {SERVICE}\r\n\r\n")
+        format!(
+            "GET /a%20b?c HTTP/1.1\r\nte: trailers\r\nx-user: tom\r\nconnection: te\r\nhost: {SERVICE}\r\n\r\n"
+        )
     );
     upstream.send(PONG);
     assert_eq!(answer_of(&mut caller, 1), "pong");

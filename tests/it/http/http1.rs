@@ -65,7 +65,7 @@ fn what_is_for_the_next_hop_is_changed_and_nothing_else() {
     assert_eq!(
         request,
         format!(
-            "PUT /a%20b?c=%C3 HTTP/1.1\r\nhOsT: {SERVICE}\r\nX-Twice: 1\r\nx-twice: 2\r\nContent-Length: 2\r\n\r\n"
+            "PUT /a%20b?c=%C3 HTTP/1.1\r\nhOsT: {SERVICE}\r\nX-Twice: 1\r\nx-twice: 2\r\nContent-Length: 2\r\nTE: trailers\r\nConnection: te\r\n\r\n"
         )
     );
     assert_eq!(body, "hi");

@@ -57,7 +57,7 @@ async fn send(
     parts: request::Parts,
     whole: Whole,
 ) {
-    let upload = Upload::new(whole.into_body(), Rc::default(), None);
+    let upload = Upload::new(whole.body(), Rc::default(), None);
     let terms = Terms::of(&http.worker, route);
     let Ok(connected) = Connected::get(http, route, version, false, &terms).await else {
         tracing::debug!("a mirror gets no copy: no connection");

@@ -54,20 +54,21 @@ struct Recording {
     copies: Vec<oneshot::Sender<Whole>>,
 }
 
-/// All of a body.
-#[derive(Debug, Clone, Default)]
+/// All of a body. It takes its room for as long as this lives.
+#[derive(Clone)]
 pub(super) struct Whole {
     data: Bytes,
     trailers: Option<HeaderMap>,
+    _tape: Tape,
 }
 
 impl Whole {
     /// The body, to be sent.
-    pub(super) fn into_body(self) -> Body {
-        match self.trailers {
-            Some(trailers) => Body::End(Ok(trailers)).after(self.data),
+    pub(super) fn body(&self) -> Body {
+        match &self.trailers {
+            Some(trailers) => Body::End(Ok(trailers.clone())).after(self.data.clone()),
             None if self.data.is_empty() => Body::Empty,
-            None => Body::Whole(self.data),
+            None => Body::Whole(self.data.clone()),
         }
     }
 }
@@ -113,7 +114,7 @@ impl Tape {
     pub(super) fn read(&self) -> Reader {
         let mut tape = self.0.borrow_mut();
         tape.reader += 1;
-        Reader { tape: self.0.clone(), number: tape.reader, next: 0, released: 0 }
+        Reader { tape: self.clone(), number: tape.reader, next: 0, released: 0 }
     }
 
     /// Sends it from its start beside whoever does already. If it is forgotten, only who
@@ -121,7 +122,7 @@ impl Tape {
     pub(super) fn read_beside(&self) -> Reader {
         let mut tape = self.0.borrow_mut();
         tape.has_several = true;
-        Reader { tape: self.0.clone(), number: tape.reader, next: 0, released: 0 }
+        Reader { tape: self.clone(), number: tape.reader, next: 0, released: 0 }
     }
 
     /// All of it, when it has come; an error where it is not kept, or nobody reads it to
@@ -129,8 +130,8 @@ impl Tape {
     pub(super) fn copy(&self) -> oneshot::Receiver<Whole> {
         let (sender, receiver) = oneshot::channel();
         let mut tape = self.0.borrow_mut();
-        if tape.is_over {
-            let whole = tape.whole();
+        if tape.is_over && tape.room.is_some() {
+            let whole = tape.whole(self);
             // Whoever does not wait for it wants none.
             let _ = sender.send(whole);
         } else if tape.room.is_some() {
@@ -164,33 +165,36 @@ impl Recording {
         self.copies = Vec::new();
     }
 
-    fn end(&mut self) {
+    fn end(&mut self, tape: &Tape) {
         self.is_over = true;
         if self.copies.is_empty() {
             return;
         }
-        let whole = self.whole();
+        let whole = self.whole(tape);
         for copy in self.copies.drain(..) {
             let _ = copy.send(whole.clone());
         }
     }
 
-    fn whole(&self) -> Whole {
-        let mut whole = Whole::default();
-        let mut data = Vec::new();
+    fn whole(&self, tape: &Tape) -> Whole {
+        let (mut data, mut trailers) = (Vec::new(), None);
         for piece in &self.pieces {
             match piece {
-                Piece::Data(piece) => data.extend_from_slice(piece),
-                Piece::Trailers(trailers) => whole.trailers = Some(trailers.clone()),
+                Piece::Data(piece) => data.push(piece),
+                Piece::Trailers(sent) => trailers = Some(sent.clone()),
             }
         }
-        Whole { data: data.into(), ..whole }
+        let data = match data[..] {
+            [all] => all.clone(),
+            _ => data.into_iter().flatten().copied().collect(),
+        };
+        Whole { data, trailers, _tape: tape.clone() }
     }
 }
 
 /// One sending of a body.
 pub(super) struct Reader {
-    tape: Rc<RefCell<Recording>>,
+    tape: Tape,
     number: u32,
     /// The piece that comes next.
     next: usize,
@@ -202,7 +206,7 @@ impl Reader {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Piece, BodyError>>> {
-        let mut tape = self.tape.borrow_mut();
+        let mut tape = self.tape.0.borrow_mut();
         let tape = &mut *tape;
         if tape.reader != self.number {
             return Poll::Ready(Some(Err(BodyError::Reset(Reason::CANCEL))));
@@ -233,7 +237,7 @@ impl Reader {
         };
         tape.waiting.drain(..).for_each(Waker::wake);
         match &piece {
-            None => tape.end(),
+            None => tape.end(&self.tape),
             Some(Err(error)) => {
                 tape.broken = Some(*error);
                 tape.forget();
@@ -242,7 +246,7 @@ impl Reader {
                 tape.keep(piece);
                 self.next += 1;
                 if tape.body.is_end() || matches!(piece, Piece::Trailers(_)) {
-                    tape.end();
+                    tape.end(&self.tape);
                 }
             }
         }
@@ -252,7 +256,7 @@ impl Reader {
     /// Gives back window, once for each byte of the body.
     pub(super) fn release(&mut self, bytes: usize) {
         self.released += bytes;
-        let mut tape = self.tape.borrow_mut();
+        let mut tape = self.tape.0.borrow_mut();
         let more = self.released.saturating_sub(tape.released);
         if more > 0 {
             tape.released = self.released;
@@ -261,12 +265,12 @@ impl Reader {
     }
 
     pub(super) fn is_end(&self) -> bool {
-        let tape = self.tape.borrow();
+        let tape = self.tape.0.borrow();
         tape.is_over && self.next >= tape.taken
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
-        let tape = self.tape.borrow();
+        let tape = self.tape.0.borrow();
         let length = |piece: &Piece| match piece {
             Piece::Data(data) => data.len() as u64,
             Piece::Trailers(_) => 0,
@@ -314,8 +318,9 @@ mod tests {
         let whole = copy.try_recv().unwrap();
         assert_eq!((&whole.data[..], whole.trailers.is_some()), (&b"one"[..], true));
         assert!(tape.copy().try_recv().is_ok());
-        assert!(kept.keep(&[0; 98], 100).is_none(), "it takes room");
         drop((tape, first, second));
+        assert!(kept.keep(&[0; 98], 100).is_none(), "the copy takes room");
+        drop(whole);
         assert!(kept.keep(&[0; 98], 100).is_some());
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proxy::config::{Config, Protocol};
+use proxy::config::{AccessLog, Config, Protocol};
 use proxy::server::Proxy;
 
 use super::peers::{http, wait_for_calls};
@@ -305,6 +305,33 @@ fn a_websocket_passes_after_it_was_routed() {
     drop(caller);
     wait_for(&proxy, CALLERS, 0);
     wait_for(&proxy, UPSTREAMS, 0);
+}
+
+#[test]
+fn a_tunnel_that_its_endpoint_breaks_is_lost_and_counted() {
+    let server = Provider::new();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("access.log");
+    let mut config = http(Protocol::Http1, &[server.address()]);
+    config.access_log = Some(AccessLog::File(path.clone()));
+    let (proxy, mut caller) = start(config);
+    caller.send(
+        format!("GET / HTTP/1.1\r\nHost: {SERVICE}\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
+            .as_bytes(),
+    );
+    let mut upstream = server.accept();
+    head(&mut upstream);
+    upstream.send(b"HTTP/1.1 101 On\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nhello");
+    head(&mut caller);
+    assert_eq!(caller.take(5), b"hello");
+    caller.send(b"you");
+    assert_eq!(upstream.take(3), b"you");
+    upstream.reset();
+    assert!(caller.is_closed());
+    wait_for_calls(&proxy, "http1", "GET", "connection_lost", 1);
+    proxy.drain().unwrap();
+    let log = std::fs::read_to_string(&path).unwrap();
+    assert!(log.contains(r#""bytes_in":3,"bytes_out":5"#), "{log}");
 }
 
 #[test]

@@ -153,7 +153,8 @@ fn stream(
             return caller.cut(); // before anybody took it up
         }
         let body = if body.is_end_stream() { Body::Empty } else { Body::Http2(body) };
-        if parts.headers.get(EXPECT) == Some(&HeaderValue::from_static("100-continue")) {
+        let expected = parts.headers.get(EXPECT).map(HeaderValue::as_bytes);
+        if expected.is_some_and(|expected| expected.eq_ignore_ascii_case(b"100-continue")) {
             let mut go_on = Response::new(());
             *go_on.status_mut() = StatusCode::CONTINUE;
             // A caller that is gone is noticed below.

@@ -24,3 +24,4 @@ mod policies;
 mod pools;
 mod routing;
 mod streams;
+mod tunnels;

@@ -45,6 +45,11 @@ impl Answer {
         }
     }
 
+    /// Whether its call is over already: the mesh gave it, or it was over with its head.
+    pub(super) fn is_settled(&self) -> bool {
+        self.call.is_none() && self.held.is_none()
+    }
+
     /// The mesh's own, to a call that is counted when it has ended. `verdict` is what its
     /// head says of it.
     pub(super) fn counted(

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use super::body::{Body, Source as _};
 use super::caller::{CUTS, Caller};
-use super::forward::forward;
+use super::forward::{Forwarded, forward};
 use super::gather::{Gathered, Turn, gather};
 use super::grpc_web::{self, Served};
 use super::liveness::Liveness;
@@ -31,6 +31,10 @@ use crate::metrics::Side;
 const STREAMS: u32 = 1024;
 /// How long a caller may take for the first bytes of the protocol.
 const PREFACE: Duration = Duration::from_secs(10);
+
+/// How long a stream is kept whose call was over before its request had come: to the reset
+/// that follows, some callers (curl 7.88) lose the answer.
+const LINGER: Duration = Duration::from_millis(250);
 
 type Driver = server::Connection<Gathered, Bytes>;
 
@@ -152,7 +156,8 @@ fn stream(
         if poll_fn(|cx| Poll::Ready(respond.poll_reset(cx).is_ready())).await {
             return caller.cut(); // before anybody took it up
         }
-        let body = if body.is_end_stream() { Body::Empty } else { Body::Http2(body) };
+        let is_whole = body.is_end_stream();
+        let body = if is_whole { Body::Empty } else { Body::Http2(body) };
         let expected = parts.headers.get(EXPECT).map(HeaderValue::as_bytes);
         if expected.is_some_and(|expected| expected.eq_ignore_ascii_case(b"100-continue")) {
             let mut go_on = Response::new(());
@@ -168,6 +173,7 @@ fn stream(
             Poll::Pending => respond.poll_reset(cx).map(|_| None),
         });
         let Some(forwarded) = forwarded.await else { return caller.cut() };
+        let is_settled = matches!(&forwarded, Forwarded::Answer(_, answer) if answer.is_settled());
         let (parts, answer) = match grpc_web::reply(form, forwarded) {
             Served::Answer(parts, answer) => (*parts, answer),
             Served::Reset(reason, _) => return respond.send_reset(reason),
@@ -181,6 +187,9 @@ fn stream(
             Err(error) => {
                 tracing::debug!(peer = %caller.address, %error, "an answer was for nobody")
             }
+        }
+        if is_settled && !is_whole {
+            drop(timeout(LINGER, poll_fn(|cx| respond.poll_reset(cx))).await);
         }
     }
 }

@@ -21,6 +21,24 @@ fn drive(mut connection: Connection) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move { while connection.accept().await.is_some() {} })
 }
 
+/// Some callers lose an answer to the reset that may follow it (RFC 9113, section 8.1).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_waits_for_the_rest_of_its_request() {
+    let (proxy, mut caller) = grpc(&[]).await;
+    let (answer, mut stream) = open(&mut caller, request("http://nobody.example/x")).await;
+    let answer = soon(read(answer)).await.unwrap();
+    assert_eq!(answer.grpc().0, "13", "{answer:?}");
+    let poll = std::future::poll_fn(|cx| std::task::Poll::Ready(stream.poll_reset(cx)));
+    assert!(poll.await.is_pending());
+    stream.send_data(Bytes::from_static(b"the rest"), true).unwrap();
+    wait_for(&proxy, IN_FLIGHT, 0);
+    // Who sends no more is told in a while.
+    let (answer, mut stream) = open(&mut caller, request("http://nobody.example/x")).await;
+    soon(read(answer)).await.unwrap();
+    let reset = soon(std::future::poll_fn(|cx| stream.poll_reset(cx))).await;
+    assert_eq!(reset.unwrap(), Reason::NO_ERROR);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deadline_holds_before_the_answer() {
     let server = Server::new().await;

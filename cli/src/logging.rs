@@ -4,6 +4,7 @@ use std::io;
 
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::exit::Failure;
@@ -45,12 +46,18 @@ pub(crate) struct LogOptions {
 
 /// Starts logging to standard error.
 pub(crate) fn start(options: &LogOptions) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(&options.log).map_err(|error| {
+    let unreadable = |why: String| {
         Failure::new(
-            format!("the log level '{}' cannot be read: {error}", options.log),
+            format!("the log level '{}' cannot be read: {why}", options.log),
             "use off, error, warn, info or debug, or list modules: 'info,proxy=debug'",
         )
-    })?;
+    };
+    // To the filter, a word alone is a module; nothing else would then be logged.
+    let mut words = options.log.split(',').map(str::trim).filter(|word| !word.contains('='));
+    if let Some(word) = words.find(|word| word.parse::<LevelFilter>().is_err()) {
+        return Err(unreadable(format!("'{word}' is no level")));
+    }
+    let filter = EnvFilter::try_new(&options.log).map_err(|error| unreadable(error.to_string()))?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     let started = match options.log_format {
         LogFormat::Text => lines.with_ansi(print::stderr_has_colour()).finish().try_init(),

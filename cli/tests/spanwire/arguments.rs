@@ -40,16 +40,18 @@ For more information, try '--help'.
 
 #[test]
 fn a_bad_log_level_is_refused() {
-    let ran = run(&["--log", "proxy=loud", "completions", "bash"]);
-    assert_eq!((ran.status, ran.stdout.as_str()), (2, ""));
-    assert!(
-        ran.stderr.starts_with("error: the log level 'proxy=loud' cannot be read: ")
-            && ran.stderr.ends_with(
-                "\n\nhint: use off, error, warn, info or debug, or list modules: 'info,proxy=debug'\n"
-            ),
-        "{}",
-        ran.stderr
-    );
+    for level in ["proxy=loud", "warning", "info,proxy"] {
+        let ran = run(&["--log", level, "completions", "bash"]);
+        assert_eq!((ran.status, ran.stdout.as_str()), (2, ""));
+        assert!(
+            ran.stderr.starts_with(&format!("error: the log level '{level}' cannot be read: "))
+                && ran.stderr.ends_with(
+                    "\n\nhint: use off, error, warn, info or debug, or list modules: 'info,proxy=debug'\n"
+                ),
+            "{}",
+            ran.stderr
+        );
+    }
 }
 
 #[test]

@@ -331,7 +331,17 @@ fn find(worker: &Worker, service: &str, ask: &Ask<'_>) -> Result<Arc<Service>, R
             serves(table, ask.protocol)?;
             Ok(table.clone())
         }
-        Some(Entry::Ready(_)) => Err(unknown(service, snapshot.store_trouble.as_deref()).into()),
+        Some(Entry::Ready(_)) => {
+            let others = match ask.head.http() {
+                Some(_) => &snapshot.services,
+                None => &snapshot.http,
+            };
+            Err(match others.get(service).and_then(provided_over) {
+                Some(spoken) => not_provided(service, ask.protocol, &spoken),
+                None => unknown(service, snapshot.store_trouble.as_deref()),
+            }
+            .into())
+        }
         Some(Entry::Pending) => Err(Refusal::Unlisted),
         None if snapshot.has_store && worker.subscriptions.subscribe(service) => {
             Err(Refusal::Unlisted)
@@ -371,6 +381,21 @@ pub(crate) fn serves(table: &Service, protocol: &str) -> Result<(), Fault> {
         format!("{} is not provided over {protocol}", table.name()),
         "plain TCP carries no calls, and calls no plain TCP: see `protocol` under `services`",
     ))
+}
+
+/// What the first endpoint of a service is spoken to over.
+fn provided_over(entry: &Entry) -> Option<String> {
+    let Entry::Ready(table) = entry else { return None };
+    Some(table.endpoints().first()?.protocol.to_string())
+}
+
+/// The fault of a call to a service that has endpoints, but none for its protocol.
+fn not_provided(service: &str, asked: &str, spoken: &str) -> Fault {
+    Fault::new(
+        Reason::UnknownService,
+        format!("{service} is provided over {spoken}, not over {asked}"),
+        "call it as it is provided, or see `protocol` under `services`",
+    )
 }
 
 /// The fault of a call to a service that has no endpoint at all.

@@ -181,6 +181,8 @@ async fn a_server_of_another_protocol_is_no_server() {
     let (proxy, mut caller) = run(config.clone()).await;
     let answer = call(&mut caller, say(), b"x").await.unwrap();
     assert_eq!(answer.grpc().0, "12");
+    let told = format!("[unknown_service]: {SERVICE} is provided over dubbo, not over grpc");
+    assert!(answer.grpc().1.contains(&told), "{answer:?}");
     drop(proxy);
 
     // It takes the connection, and says nothing that is HTTP/2.

@@ -29,6 +29,8 @@ pub(super) struct Answer {
     held: Option<Held>,
     /// What is left of the request.
     upload: Option<Uploading>,
+    /// No endpoint gave it.
+    pub(super) is_own: bool,
 }
 
 impl Answer {
@@ -42,12 +44,8 @@ impl Answer {
             deadline: None,
             held: None,
             upload: None,
+            is_own: true,
         }
-    }
-
-    /// Whether its call is over already: the mesh gave it, or it was over with its head.
-    pub(super) fn is_settled(&self) -> bool {
-        self.call.is_none() && self.held.is_none()
     }
 
     /// The mesh's own, to a call that is counted when it has ended. `verdict` is what its
@@ -67,6 +65,7 @@ impl Answer {
             deadline,
             held: None,
             upload: None,
+            is_own: true,
         };
         if answer.body.is_end() {
             answer.end(None);
@@ -87,8 +86,16 @@ impl Answer {
         let super::upstream::Received { body, held, upload, .. } = received;
         let deadline = deadline.filter(|_| !body.is_end());
         let deadline = deadline.map(|at| Box::pin(tokio::time::sleep_until(at.into())));
-        let mut answer =
-            Answer { body, call: Some(call), verdict, length, deadline, held: Some(held), upload };
+        let mut answer = Answer {
+            body,
+            call: Some(call),
+            verdict,
+            length,
+            deadline,
+            held: Some(held),
+            upload,
+            is_own: false,
+        };
         if answer.body.is_end() {
             answer.end(None);
         }

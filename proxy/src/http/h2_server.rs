@@ -32,8 +32,8 @@ const STREAMS: u32 = 1024;
 /// How long a caller may take for the first bytes of the protocol.
 const PREFACE: Duration = Duration::from_secs(10);
 
-/// How long a stream is kept whose call was over before its request had come: to the reset
-/// that follows, some callers (curl 7.88) lose the answer.
+/// How long a stream is kept that the mesh answers while its request may still come: to the
+/// reset that would follow, some callers (curl 7.88) lose the answer.
 const LINGER: Duration = Duration::from_millis(250);
 
 type Driver = server::Connection<Gathered, Bytes>;
@@ -173,7 +173,7 @@ fn stream(
             Poll::Pending => respond.poll_reset(cx).map(|_| None),
         });
         let Some(forwarded) = forwarded.await else { return caller.cut() };
-        let is_settled = matches!(&forwarded, Forwarded::Answer(_, answer) if answer.is_settled());
+        let is_own = matches!(&forwarded, Forwarded::Answer(_, answer) if answer.is_own);
         let (parts, answer) = match grpc_web::reply(form, forwarded) {
             Served::Answer(parts, answer) => (*parts, answer),
             Served::Reset(reason, _) => return respond.send_reset(reason),
@@ -188,7 +188,7 @@ fn stream(
                 tracing::debug!(peer = %caller.address, %error, "an answer was for nobody")
             }
         }
-        if is_settled && !is_whole {
+        if is_own && !is_whole {
             drop(timeout(LINGER, poll_fn(|cx| respond.poll_reset(cx))).await);
         }
     }

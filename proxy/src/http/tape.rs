@@ -275,6 +275,12 @@ impl Reader {
             Piece::Data(data) => data.len() as u64,
             Piece::Trailers(_) => 0,
         };
+        // What broke or was forgotten has none: hyper would write an empty body of that length,
+        // and never ask for the error.
+        let is_forgotten = self.next < tape.taken && tape.pieces.len() < tape.taken;
+        if tape.broken.is_some() || is_forgotten {
+            return SizeHint::default();
+        }
         let again: u64 = tape.pieces.iter().skip(self.next).map(length).sum();
         match tape.body.size_hint().exact() {
             Some(rest) => SizeHint::with_exact(again + rest),
@@ -342,6 +348,8 @@ mod tests {
         assert_eq!(ahead, [Some(b"one".to_vec()), Some(b"larger".to_vec())]);
         let polled = readers[1].poll_piece(&mut Context::from_waker(Waker::noop()));
         assert!(matches!(polled, Poll::Ready(Some(Err(BodyError::Reset(Reason::CANCEL))))));
+        let lengths = readers.each_ref().map(|reader| reader.size_hint().exact());
+        assert_eq!(lengths, [Some(0), None], "no length makes a whole of it");
         assert!(readers[0].is_end() && !readers[1].is_end() && !tape.is_whole());
     }
 
@@ -360,6 +368,11 @@ mod tests {
             assert!(!reader.is_end());
         }
         assert!(!tape.is_kept() && !tape.is_whole());
+        // One that comes later is told no length, which would be that of nothing.
+        let tape = Tape::new(Body::End(Err(BodyError::Lost)), Some(Kept::default().room()), 100);
+        let mut readers = [tape.read(), tape.read_beside()];
+        assert_eq!(next(&mut readers[0]), None);
+        assert!(readers.iter().all(|reader| reader.size_hint().exact().is_none()));
     }
 
     #[test]

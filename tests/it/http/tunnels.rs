@@ -7,7 +7,20 @@ use proxy::config::{AccessLog, Protocol};
 use super::http1::{PONG, before, head, message};
 use super::peers::{http, wait_for_calls};
 use crate::counters::{CALLERS, IN_FLIGHT, UPSTREAMS, value, wait_for};
-use crate::wire::{Provider, SERVICE, start};
+use crate::wire::{Provider, SERVICE, Wire, start};
+
+/// Has a caller's connection go on with the protocol `x`: the server's end of it.
+fn upgraded(caller: &mut Wire, server: &Provider) -> Wire {
+    caller.send(
+        format!("GET / HTTP/1.1\r\nHost: {SERVICE}\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
+            .as_bytes(),
+    );
+    let mut upstream = server.accept();
+    head(&mut upstream);
+    upstream.send(b"HTTP/1.1 101 On\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
+    head(caller);
+    upstream
+}
 
 #[test]
 fn a_websocket_passes_after_it_was_routed() {
@@ -62,14 +75,8 @@ fn a_tunnel_that_its_endpoint_breaks_is_lost_and_counted() {
     let mut config = http(Protocol::Http1, &[server.address()]);
     config.access_log = Some(AccessLog::File(path.clone()));
     let (proxy, mut caller) = start(config);
-    caller.send(
-        format!("GET / HTTP/1.1\r\nHost: {SERVICE}\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
-            .as_bytes(),
-    );
-    let mut upstream = server.accept();
-    head(&mut upstream);
-    upstream.send(b"HTTP/1.1 101 On\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nhello");
-    head(&mut caller);
+    let mut upstream = upgraded(&mut caller, &server);
+    upstream.send(b"hello");
     assert_eq!(caller.take(5), b"hello");
     caller.send(b"you");
     assert_eq!(upstream.take(3), b"you");
@@ -87,14 +94,7 @@ fn a_drain_lets_a_tunnel_go_on() {
     let mut config = http(Protocol::Http1, &[server.address()]);
     config.timeouts.drain = Duration::from_secs(60);
     let (proxy, mut caller) = start(config);
-    caller.send(
-        format!("GET / HTTP/1.1\r\nHost: {SERVICE}\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
-            .as_bytes(),
-    );
-    let mut upstream = server.accept();
-    head(&mut upstream);
-    upstream.send(b"HTTP/1.1 101 On\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
-    head(&mut caller);
+    let mut upstream = upgraded(&mut caller, &server);
     let drained = std::thread::spawn(move || proxy.drain());
     for _ in 0..10 {
         caller.send(b"ping");
